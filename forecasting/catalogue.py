@@ -1,0 +1,125 @@
+"""The catalogue: what every series is, how it is measured, and which sums must hold."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+
+import pandas as pd
+
+from forecasting.errors import CatalogueError
+
+FORMULAS = ("sum", "difference", "ratio", "rest")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One measured or derived quantity.
+
+    ``formula`` and ``terms`` declare a derived series: ``sum`` and ``difference`` of the terms, ``ratio`` of
+    the first to the second (of totals, not a mean of monthly ratios), ``rest`` = the one term less its listed parts.
+    ``core`` series are forecast together and reconciled first; ``headline`` ones are shown by default.
+    """
+
+    id: str
+    title: str
+    unit: str
+    parent: str = ""
+    formula: str = ""
+    terms: tuple[str, ...] = ()
+    core: bool = False
+    headline: bool = False
+    pc_code: str = ""
+    hs_code: str = ""
+    publisher: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.formula) != bool(self.terms) or self.formula not in ("", *FORMULAS):
+            raise CatalogueError(
+                f"{self.id}: formula {self.formula!r} with terms {' '.join(self.terms)!r} is not one of"
+                f" {', '.join(FORMULAS)} with its terms: mend data/catalogue.csv."
+            )
+
+    @property
+    def derived(self) -> bool:
+        """Computed from other series, never stored."""
+        return bool(self.formula)
+
+
+CATALOGUE_COLUMNS = tuple(field.name for field in fields(Series))
+
+
+@dataclass(frozen=True)
+class Catalogue(Mapping[str, Series]):
+    """All known series by id, in the order in which people want to read them."""
+
+    entries: tuple[Series, ...]
+
+    def __post_init__(self) -> None:
+        ids = [series.id for series in self.entries]
+        if twice := sorted({one for one in ids if ids.count(one) > 1}):
+            raise CatalogueError(f"The catalogue lists {twice[0]} twice: keep one row per series.")
+        object.__setattr__(self, "_by_id", dict(zip(ids, self.entries, strict=True)))
+        for series in self.entries:
+            for needed in (*series.terms, *filter(None, [series.parent])):
+                if needed not in self._by_id:
+                    raise CatalogueError(f"{series.id} refers to {needed}, which the catalogue does not list.")
+
+    def __getitem__(self, series: str) -> Series:
+        return self._by_id[series]  # type: ignore[attr-defined, no-any-return]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_id)  # type: ignore[attr-defined]
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @classmethod
+    def from_table(cls, table: pd.DataFrame) -> Catalogue:
+        """Read the columns of ``CATALOGUE_COLUMNS``, all text; ``terms`` separated by blanks, flags ``yes`` or empty."""
+        missing = [name for name in CATALOGUE_COLUMNS if name not in table.columns]
+        if missing:
+            raise CatalogueError(f"The catalogue lacks the column {missing[0]}; it has {', '.join(table.columns)}.")
+        rows = table.fillna("").astype(str).to_dict("records")
+        return cls(
+            tuple(
+                Series(
+                    **{
+                        **{name: str(row[name]).strip() for name in CATALOGUE_COLUMNS},  # type: ignore[arg-type]
+                        "terms": tuple(str(row["terms"]).split()),
+                        "core": row["core"] == "yes",
+                        "headline": row["headline"] == "yes",
+                    }
+                )
+                for row in rows
+            )
+        )
+
+    def children(self, series: str) -> tuple[str, ...]:
+        """Stored parts whose parent is this series."""
+        return tuple(one.id for one in self.entries if one.parent == series and not one.derived)
+
+    def select(self, patterns: Iterable[str]) -> tuple[str, ...]:
+        """Ids that match the ids or shell patterns, in catalogue order; unknown ones name their nearest neighbours."""
+        wanted: set[str] = set()
+        for pattern in patterns:
+            found = [pattern] if pattern in self._by_id else fnmatch.filter(self._by_id, pattern)  # type: ignore[attr-defined]
+            if not found:
+                raise CatalogueError(self._unknown(pattern))
+            wanted.update(found)
+        return tuple(series for series in self if series in wanted)
+
+    def with_plain(self, ids: Iterable[str], unit: str = "as given") -> Catalogue:
+        """The catalogue with an entry of its own for every id that it does not know."""
+        new = [one for one in dict.fromkeys(ids) if one not in self._by_id]  # type: ignore[attr-defined]
+        return Catalogue((*self.entries, *(Series(one, one, unit) for one in new)))
+
+    def _unknown(self, pattern: str) -> str:
+        near = difflib.get_close_matches(pattern, list(self), n=3, cutoff=0.4)
+        loose = [one for one in self if pattern.strip("*").lower() in one.lower() or pattern.lower() in self[one].title.lower()]
+        names = list(dict.fromkeys([*loose[:3], *near]))[:3]
+        hint = f" Nearest: {', '.join(names)}." if names else ""
+        return f"No series matches {pattern!r}.{hint} `tradecast data list` shows all {len(self)}."

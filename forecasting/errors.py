@@ -1,0 +1,23 @@
+"""Every error that is the user's to mend, in one place.
+
+ForecastingError            one line, exit code 2
+├── CatalogueError          a series or a pattern that does not exist
+├── DataError               a table that cannot be what it claims to be
+└── ModelError              a model that cannot fit these data, by its name
+"""
+
+
+class ForecastingError(Exception):
+    """What is wrong, what was found, what to do: in one line."""
+
+
+class CatalogueError(ForecastingError):
+    """A series, pattern or formula that the catalogue does not know."""
+
+
+class DataError(ForecastingError):
+    """A table that cannot be what it claims to be."""
+
+
+class ModelError(ForecastingError):
+    """A model that cannot fit or forecast these data; the message begins with its name."""

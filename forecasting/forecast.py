@@ -1,0 +1,62 @@
+"""A forecast is sample paths; every published number is a reduction over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+QUANTILES = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
+QUANTILE_COLUMNS = ("q025", "q05", "q10", "q25", "q50", "q75", "q90", "q95", "q975")
+COVERAGES = {50: ("q25", "q75"), 80: ("q10", "q90"), 90: ("q05", "q95"), 95: ("q025", "q975")}
+KINDS = ("month", "quarter", "fiscal_year")
+FORECAST_COLUMNS = (
+    "scenario", "model", "cutoff", "series", "unit", "period", "kind", "step", "observed_months", "mean",
+    *QUANTILE_COLUMNS,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Possible joint futures: paths (P × h × n) over months (h) of series (n).
+
+    ``cutoff`` holds the last known month of each series (n). With a ragged edge some cells lie at or before
+    their series' cutoff: they hold the published value on every path. ``notes`` says per series what was chosen.
+    """
+
+    paths: np.ndarray
+    months: pd.PeriodIndex
+    series: tuple[str, ...]
+    cutoff: tuple[pd.Period, ...]
+    model: str
+    scenario: str = "baseline"
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        expected = (len(self.months), len(self.series))
+        if self.paths.ndim != 3 or self.paths.shape[1:] != expected or len(self.cutoff) != expected[1]:
+            raise ValueError(f"{self.model}: paths {self.paths.shape} are not P × {expected[0]} × {expected[1]}.")
+        if not np.isfinite(self.paths).all():
+            raise ValueError(f"{self.model}: a path is not finite.")
+
+    def column(self, series: str) -> np.ndarray:
+        """Paths of one series (P × h)."""
+        return self.paths[:, :, self.series.index(series)]
+
+    def select(self, series: tuple[str, ...]) -> Forecast:
+        """The same paths for these series, in this order."""
+        at = [self.series.index(one) for one in series]
+        return replace(
+            self, paths=self.paths[:, :, at], series=tuple(series), cutoff=tuple(self.cutoff[i] for i in at)
+        )
+
+    def with_paths(self, paths: np.ndarray) -> Forecast:
+        """A new forecast with other paths for the same cells."""
+        return replace(self, paths=paths)
+
+    def steps(self) -> np.ndarray:
+        """Months after each series' own cutoff (h × n); 0 and below = already published."""
+        ordinals = self.months.asi8[:, None] - np.array([one.ordinal for one in self.cutoff])[None, :]
+        return ordinals.astype(int)

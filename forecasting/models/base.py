@@ -1,0 +1,138 @@
+"""The contract of every model, and the loop that fits a univariate one to each series of a panel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import pandas as pd
+
+from forecasting.errors import ForecastingError, ModelError
+from forecasting.forecast import Forecast
+from forecasting.panel import Panel
+from forecasting.seeds import stream
+from forecasting.transform import Transform, choose_transform
+
+
+class Fitted(Protocol):
+    """Settings and data, ready to forecast."""
+
+    def predict(self, future: pd.DataFrame, paths: int, seed: int) -> Forecast:
+        """Sample paths (P × h × n) for the rows of ``future`` (covariates, h × k; made by ``Panel.future``)."""
+
+    def describe(self) -> pd.DataFrame:
+        """One row a series: what was chosen (``chosen``, in words) and in-sample diagnostics."""
+
+
+class Forecaster(Protocol):
+    """A frozen dataclass of settings, registered under ``name``."""
+
+    name: ClassVar[str]
+    min_months: ClassVar[int]
+
+    def fit(self, panel: Panel) -> Fitted:
+        """Learn from all that the panel shows; raises ModelError, by name, where that is impossible."""
+
+
+class One(Protocol):
+    """A univariate model fitted to one series on its transformed scale."""
+
+    summary: Mapping[str, Any]
+
+    def simulate(self, steps: int, x: np.ndarray, paths: int, rng: np.random.Generator) -> np.ndarray:
+        """Paths (P × steps) that follow the last known month; x (steps × k) are covariates of those months."""
+
+
+FitOne = Callable[[np.ndarray, pd.PeriodIndex, np.ndarray], One]
+
+
+@dataclass(frozen=True)
+class FittedEach:
+    """One univariate fit for each series of the panel."""
+
+    name: str
+    panel: Panel
+    transforms: Mapping[str, Transform]
+    ones: Mapping[str, One]
+
+    def predict(self, future: pd.DataFrame, paths: int, seed: int) -> Forecast:
+        months: pd.PeriodIndex = future.index  # type: ignore[assignment]
+        last = self.panel.last_known()
+        cube = np.empty((paths, len(months), len(self.ones)))
+        for at, (series, one) in enumerate(self.ones.items()):
+            known = self.panel.y[series].reindex(months[months <= last[series]]).to_numpy(dtype=float)
+            steps = len(months) - len(known)
+            rng = stream(seed, self.name, series, last[series])
+            x = future.to_numpy(dtype=float)[len(known) :]
+            if np.isnan(x).any():
+                raise ModelError(f"{self.name}: covariates are not known to {months[-1]}: extend them or shorten the horizon.")
+            cube[:, : len(known), at] = known
+            cube[:, len(known) :, at] = self.transforms[series].inverse(one.simulate(steps, x, paths, rng))
+        return Forecast(
+            cube,
+            months,
+            tuple(self.ones),
+            tuple(last[series] for series in self.ones),
+            self.name,
+            notes={series: str(one.summary.get("chosen", "")) for series, one in self.ones.items()},
+        )
+
+    def describe(self) -> pd.DataFrame:
+        rows = [
+            {"series": series, "scale": self.transforms[series].label, **one.summary} for series, one in self.ones.items()
+        ]
+        return pd.DataFrame(rows)
+
+
+def fit_each(name: str, min_months: int, panel: Panel, fit_one: FitOne) -> FittedEach:
+    """Fit ``fit_one(z, months, x)`` to every series from its first to its last known month.
+
+    z (T) is on the scale chosen by ``choose_transform``, NaN where a month is missing; x (T × k).
+    """
+    transforms, ones = {}, {}
+    for series in panel.series:
+        y = known_span(panel.y[series])
+        if y.notna().sum() < min_months:
+            raise ModelError(
+                f"{name} needs {min_months} months of {series}; {y.notna().sum()} are known: use a simpler model"
+                " (seasonal_naive needs 13, naive 3) or give more history."
+            )
+        x = panel.x.reindex(y.index).to_numpy(dtype=float)
+        if np.isnan(x).any():
+            raise ModelError(f"{name}: covariates do not cover {y.index[0]} to {y.index[-1]}, the months of {series}.")
+        transforms[series] = choose_transform(y.to_numpy(dtype=float))
+        try:
+            ones[series] = fit_one(transforms[series].forward(y.to_numpy(dtype=float)), y.index, x)  # type: ignore[arg-type]
+        except ForecastingError:
+            raise
+        except (np.linalg.LinAlgError, ValueError, FloatingPointError, ZeroDivisionError) as cause:
+            raise ModelError(f"{name} could not fit {series}: {cause}") from cause
+    return FittedEach(name, panel, transforms, ones)
+
+
+def known_span(column: pd.Series) -> pd.Series:
+    """The series from its first to its last known month."""
+    return column.loc[column.first_valid_index() : column.last_valid_index()]
+
+
+def bridge(z: np.ndarray) -> np.ndarray:
+    """Fill holes for models that need every month: the year-ago change carried over, else a straight line.
+
+    Only inside the known span; state-space models do this properly and do not call it.
+    """
+    filled = z.copy()
+    holes = np.flatnonzero(np.isnan(z))
+    line = np.interp(np.arange(len(z)), np.flatnonzero(~np.isnan(z)), z[~np.isnan(z)])
+    for at in holes:
+        neighbours = [year for year in (at - 12, at + 12) if 0 <= year < len(z) and not np.isnan(z[year])]
+        season = [z[year] - line_without(z, year) for year in neighbours]
+        filled[at] = line[at] + (np.mean(season) if season else 0.0)
+    return filled
+
+
+def line_without(z: np.ndarray, at: int) -> float:
+    """What a straight line between the neighbours of one month would say of it."""
+    others = np.flatnonzero(~np.isnan(z) & (np.arange(len(z)) != at))
+    return float(np.interp(at, others, z[others]))

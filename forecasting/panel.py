@@ -1,0 +1,89 @@
+"""What may be seen at a cutoff: a T × n table of months by series, and covariates."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from forecasting.errors import DataError
+
+
+def _no_covariates() -> pd.DataFrame:
+    return pd.DataFrame(index=pd.PeriodIndex([], freq="M"))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Months × series (T × n) as known, NaN = not published; covariates x (T' × k) may reach further.
+
+    Months are contiguous. A series may begin later, end earlier (a ragged edge) or have holes.
+    """
+
+    y: pd.DataFrame
+    x: pd.DataFrame = field(default_factory=_no_covariates)
+
+    def __post_init__(self) -> None:
+        for name, table in (("y", self.y), ("x", self.x)):
+            index = table.index
+            if not isinstance(index, pd.PeriodIndex) or index.freqstr != "M":
+                raise DataError(f"A panel's {name} is indexed by months; found {type(index).__name__}.")
+            if len(index) and len(index) != (index[-1] - index[0]).n + 1:
+                raise DataError(f"A panel's {name} has months out of order or left out: reindex it first.")
+        if self.y.empty or self.y.notna().sum().min() == 0:
+            empty = [str(one) for one in self.y.columns[self.y.notna().sum() == 0]]
+            raise DataError(f"No value is known for {', '.join(empty) or 'any series'} in these months.")
+        if not np.isfinite(self.y.to_numpy(dtype=float)[self.y.notna().to_numpy()]).all():
+            raise DataError("A panel holds an infinite value: only finite values and NaN are allowed.")
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        return tuple(str(one) for one in self.y.columns)
+
+    @property
+    def months(self) -> pd.PeriodIndex:
+        return self.y.index  # type: ignore[return-value]
+
+    @property
+    def cutoff(self) -> pd.Period:
+        """The last month that is known for any series."""
+        return self.months[-1]
+
+    def last_known(self) -> pd.Series:
+        """The last known month of each series (n)."""
+        return self.y.apply(lambda column: column.last_valid_index())
+
+    def until(self, month: pd.Period) -> Panel:
+        """The panel as a forecaster at this cutoff may see it; covariates are cut as well."""
+        if month < self.months[0]:
+            raise DataError(f"Nothing is known at {month}: the data begin in {self.months[0]}.")
+        known = self.y.loc[:month]
+        return replace(self, y=known.loc[:, known.notna().any()], x=self.x.loc[:month])
+
+    def select(self, series: Iterable[str]) -> Panel:
+        """Only these series, over the months in which any of them is known."""
+        part = self.y[list(series)]
+        known = part.notna().any(axis=1)
+        return replace(self, y=part.loc[known.idxmax() : known[::-1].idxmax()])
+
+    def future(self, last: pd.Period) -> pd.DataFrame:
+        """Rows to be forecast: the months after the first cutoff of any series up to ``last``, with what x says of them.
+
+        With a ragged edge the rows begin before ``cutoff``; cells already known stay as they are.
+        """
+        first = min(self.last_known()) + 1
+        if last < first:
+            raise DataError(f"Nothing to forecast: the data already reach {last}.")
+        return self.x.reindex(pd.period_range(first, last, freq="M"))
+
+    def digest(self) -> str:
+        """Hash of every month, name and value: the data vintage."""
+        sha = hashlib.sha256()
+        for table in (self.y, self.x):
+            sha.update("|".join(map(str, table.columns)).encode())
+            sha.update(f"|{table.index[0] if len(table) else ''}|{table.shape}".encode())
+            sha.update(np.ascontiguousarray(table.to_numpy(dtype="<f8")).tobytes())
+        return sha.hexdigest()
