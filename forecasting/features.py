@@ -1,0 +1,182 @@
+"""Declared features of a panel for direct forecasts: what each origin knows of each later month.
+
+T months · n series · N rows: a row is (origin, series, step), step ≥ 1. No column looks beyond its origin.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+SEASON = 12
+SEASON_GAIN = 0.3  # least weight of the newest year in a seasonal index: about the last six years count
+FORGET = 0.99  # monthly discount of past one-step errors when the smoothing constant is chosen
+LEAST_SCALE = 1e-3  # of the series' mean: changes below a thousandth are no scale to divide by
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Which features are made. Lag 1 is the origin itself: the month before the first step."""
+
+    lags: tuple[int, ...] = (1, 2, 3, 4, 6, 12, 13, 24)
+    windows: tuple[int, ...] = (3, 6, 12)
+    smoothing: tuple[float, ...] = (0.1, 0.2, 0.35, 0.55, 0.8)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Positions of origin and series, and the step, of each row (N)."""
+
+    origin: np.ndarray
+    series: np.ndarray
+    step: np.ndarray
+
+    def take(self, which: np.ndarray) -> Rows:
+        return Rows(self.origin[which], self.series[which], self.step[which])
+
+    @property
+    def target(self) -> np.ndarray:
+        return self.origin + self.step
+
+
+@dataclass(frozen=True)
+class Known:
+    """What every origin knows: values, level, typical monthly change (T × n), seasonal index (T × 12 × n)."""
+
+    z: np.ndarray
+    level: np.ndarray
+    scale: np.ndarray
+    season: np.ndarray
+    month: int
+    columns: Mapping[str, np.ndarray]
+
+    def month_of(self, at: np.ndarray) -> np.ndarray:
+        """Calendar month, 0 = January, of these positions; they may lie after the last."""
+        return (at + self.month) % SEASON
+
+    def baseline(self, rows: Rows) -> np.ndarray:
+        """Level at the origin plus the seasonal index of the target month (N)."""
+        season = self.season[rows.origin, self.month_of(rows.target), rows.series]
+        return self.level[rows.origin, rows.series] + season
+
+
+def lag(z: np.ndarray, months: int) -> np.ndarray:
+    """The value of so many months ago (T × n); NaN before the first."""
+    shifted = np.full_like(z, np.nan)
+    if months < len(z):
+        shifted[months:] = z[: len(z) - months]
+    return shifted
+
+
+def rolling_mean(z: np.ndarray, months: int) -> np.ndarray:
+    """Mean of the known values among the last months, this one included (T × n)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no value known: NaN is the answer
+        return np.nanmean([lag(z, back) for back in range(months)], axis=0)
+
+
+def seasonal_index(z: np.ndarray, month: int) -> np.ndarray:
+    """Deviation of each calendar month from a centred year, smoothed over the years before (T × 12 × n).
+
+    ``month`` is that of the first row, 0 = January. Shrunk by how well old indices foretold the next year.
+    """
+    weights = np.r_[0.5, np.ones(SEASON - 1), 0.5] / SEASON
+    deviation = lag(z, SEASON // 2) - sum(w * lag(z, back) for back, w in enumerate(weights))
+    index, years = np.zeros((SEASON, z.shape[1])), np.zeros((SEASON, z.shape[1]))
+    told, size = np.zeros(z.shape[1]), np.zeros(z.shape[1])
+    season = np.zeros((len(z), SEASON, z.shape[1]))
+    for at, seen in enumerate(deviation):
+        now = (at + month - SEASON // 2) % SEASON
+        old, again = index[now], ~np.isnan(seen) & (years[now] > 0)
+        told += np.where(again, np.nan_to_num(seen) * old, 0.0)
+        size += np.where(again, old**2, 0.0)
+        years[now] += ~np.isnan(seen)
+        gain = np.maximum(1 / np.maximum(years[now], 1), SEASON_GAIN)
+        index[now] = np.where(np.isnan(seen), old, old + gain * (seen - old))
+        season[at] = (index - index.mean(axis=0)) * _trust(told, size, years.min(axis=0))
+    return season
+
+
+def _trust(told: np.ndarray, size: np.ndarray, years: np.ndarray) -> np.ndarray:
+    trust = np.clip(told / np.maximum(size, 1e-12), 0.0, 1.0)
+    # after one whole year there is no evidence yet: half
+    return np.where(years >= 2, trust, np.where(years == 1, np.maximum(trust, 0.5), 0.0))
+
+
+def smoothed_levels(d: np.ndarray, smoothing: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Exponential smoothing by each constant (T × a × n), and the constant that did best so far (T × n)."""
+    weights = np.array(smoothing)[:, None]
+    level = np.full((len(weights), d.shape[1]), np.nan)
+    missed = np.zeros_like(level)
+    levels, best = np.empty((len(d), *level.shape)), np.empty(d.shape, dtype=int)
+    for at, seen in enumerate(d):
+        level = np.where(np.isnan(level), seen, level)
+        error = np.nan_to_num(seen - level)
+        missed = FORGET * missed + np.abs(error)
+        level = level + weights * error
+        levels[at], best[at] = level, missed.argmin(axis=0)
+    return levels, best
+
+
+def typical_change(d: np.ndarray) -> np.ndarray:
+    """Mean absolute monthly change so far (T × n)."""
+    change = np.abs(d - lag(d, 1))
+    count = np.cumsum(~np.isnan(change), axis=0)
+    return np.maximum(np.nancumsum(change, axis=0) / np.maximum(count, 1), LEAST_SCALE)
+
+
+def known(z: np.ndarray, month: int, declared: Declared) -> Known:
+    """All that does not depend on the step, for every origin; ``month`` of the first row, 0 = January."""
+    season = seasonal_index(z, month)
+    months = (np.arange(len(z)) + month) % SEASON
+    d = z - season[np.arange(len(z)), months]
+    levels, best = smoothed_levels(d, declared.smoothing)
+    level = np.take_along_axis(levels, best[:, None], axis=1)[:, 0]
+    scale = typical_change(d)
+    relative = {f"lag {k}": lag(z, k - 1) for k in declared.lags}
+    relative |= {f"deseasonalised lag {k}": lag(d, k - 1) for k in declared.lags if k <= SEASON}
+    relative |= {f"mean of {w}": rolling_mean(z, w) for w in declared.windows}
+    relative["mean of the year before"] = lag(rolling_mean(z, SEASON), SEASON)
+    relative |= {f"smoothed {a}": levels[:, at] for at, a in enumerate(declared.smoothing)}
+    columns = {name: (values - level) / scale for name, values in relative.items()}
+    columns["smoothing"] = best.astype(float)
+    columns["months known"] = np.cumsum(~np.isnan(z), axis=0).astype(float)
+    columns["typical change"] = scale
+    columns["roughness"] = np.log(rolling_mean(np.abs(d - lag(d, 1)), SEASON) / scale + 1e-6)
+    return Known(z, level, scale, season, month, columns)
+
+
+def design(what: Known, rows: Rows) -> dict[str, np.ndarray]:
+    """Declared columns of these rows (N each): of the origin, of the same month in earlier years, of the step."""
+    level, scale = what.level[rows.origin, rows.series], what.scale[rows.origin, rows.series]
+    columns = {name: table[rows.origin, rows.series] for name, table in what.columns.items()}
+    for name, months in (("a year before", 0), ("two years before", 12), ("a year before, month earlier", 1)):
+        columns[name] = (year_ago(what.z, rows, months) - level) / scale
+    columns["a year before, month later"] = (year_ago(what.z, rows, -1) - level) / scale
+    columns["seasonal index"] = (what.baseline(rows) - level) / scale
+    columns["month"] = what.month_of(rows.target) + 1.0
+    columns["step"] = rows.step.astype(float)
+    return columns
+
+
+def year_ago(table: np.ndarray, rows: Rows, months: int = 0) -> np.ndarray:
+    """The newest value known of the target's calendar month, or of so many months before it (N)."""
+    back = SEASON * -(-rows.step // SEASON)
+    at = rows.target - back - months
+    at = np.where(at > rows.origin, at - SEASON, at)
+    return np.where(at >= 0, table[np.maximum(at, 0), rows.series], np.nan)
+
+
+def calendar_columns(name: str, values: np.ndarray, rows: Rows) -> dict[str, np.ndarray]:
+    """A quantity known for all months (T'): at the target, its change since the origin and since a year (N)."""
+    before = rows.target - SEASON * -(-rows.step // SEASON)
+    year = np.where(before >= 0, values[np.maximum(before, 0)], np.nan)
+    there = values[rows.target]
+    return {
+        name: there,
+        f"{name}, change": there - values[rows.origin],
+        f"{name}, change from a year before": there - year,
+    }
