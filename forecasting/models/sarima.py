@@ -1,0 +1,244 @@
+"""Seasonal ARIMA in state space form: exact likelihood, holes and ragged edges by the Kalman filter."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+from statsmodels.tsa.statespace.sarimax import SARIMAX
+
+from forecasting.errors import ModelError
+from forecasting.models.base import FittedEach, bridge, fit_each
+from forecasting.models.choosing import SEASON, aicc, ljung_box, seen, standard, window
+from forecasting.models.orders import (
+    Orders,
+    allowed,
+    css,
+    difference,
+    differences,
+    regressors,
+    stepwise,
+)
+from forecasting.panel import Panel
+
+EXACT = 3  # models of the search that are estimated again by exact likelihood
+NEAR_UNIT = 0.98  # a chosen model keeps its partial autocorrelations within this
+SMALLEST = 1e-8  # variance of a shock when the scaled series has none
+
+
+@dataclass(frozen=True)
+class Sarima:
+    """Regression with seasonal ARIMA errors; orders by tests and a stepwise search unless they are given.
+
+    Orders are chosen on data up to the last June or December (if ``min_months`` remain) and parameters
+    estimated on all data, so that a rolling backtest searches twice a year. Only the last ``max_months``
+    count: older regimes mislead and cost. ``order`` is (p, d, q), ``seasonal_order`` (P, D, Q); None = found.
+    """
+
+    order: tuple[int, int, int] | None = None
+    seasonal_order: tuple[int, int, int] | None = None
+    max_months: int = 240
+    seasonal_difference_from: int = 36
+    max_d: int = 1
+
+    name: ClassVar[str] = "sarima"
+    min_months: ClassVar[int] = 24
+
+    def fit(self, panel: Panel) -> FittedEach:
+        return fit_each(self.name, self.min_months, panel, self._fit_one)
+
+    def _fit_one(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> _One:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return fit_orders(*window(z, x, self.max_months), self.choose(z, months, x))
+
+    def choose(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> Orders:
+        """Orders for z (T) from its months up to the last June or December."""
+        until = seen(z, months, self.min_months)
+        known, x = map(standard, window(z[:until], x[:until], self.max_months))
+        return _search(known.tobytes(), x.tobytes(), x.shape[1], self)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A model estimated by exact likelihood on a scaled series: parameters and filtered end."""
+
+    orders: Orders
+    params: np.ndarray
+    sigma2: float
+    loglik: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class _One:
+    """State (m) after the last known month: mean and square root of its covariance, scaled; and the way on."""
+
+    ssm: tuple[np.ndarray, np.ndarray, np.ndarray]
+    mean: np.ndarray
+    root: np.ndarray
+    free: int
+    beta: np.ndarray
+    covariates: tuple[np.ndarray, np.ndarray]
+    months: int
+    orders: Orders
+    level: float
+    scale: float
+    summary: dict[str, Any]
+
+    def simulate(self, steps: int, x: np.ndarray, paths: int, rng: np.random.Generator) -> np.ndarray:
+        design, transition, selection = self.ssm
+        centre, width = self.covariates
+        shifted = (x.reshape(steps, -1) - centre) / width
+        ahead = regressors(self.orders, np.vstack([np.zeros((self.months, len(centre))), shifted]))[
+            self.months :
+        ]
+        # one draw of the unknown spread for a path: tails of Student's t, as short histories deserve
+        spread = np.sqrt(self.free / rng.chisquare(self.free, paths))[:, None]
+        state = self.mean + spread * rng.standard_normal((paths, self.root.shape[1])) @ self.root.T
+        drawn = np.empty((paths, steps))
+        for step in range(steps):
+            drawn[:, step] = state @ design
+            shock = spread * rng.standard_normal((paths, selection.shape[1]))
+            state = state @ transition.T + shock @ selection.T
+        return self.level + self.scale * (drawn + ahead @ self.beta)
+
+
+@lru_cache(maxsize=1024)
+def _search(z: bytes, x: bytes, k: int, settings: Sarima) -> Orders:
+    """Remembered by its whole input, so that a backtest does not repeat it; a pure function."""
+    holed = np.frombuffer(z)
+    known = bridge(holed)
+    covariates = np.frombuffer(x).reshape(len(known), k)
+    d, D = differences(known, covariates, settings.seasonal_difference_from, settings.max_d)
+    if settings.order is not None:
+        d = settings.order[1]
+    if settings.seasonal_order is not None:
+        D = settings.seasonal_order[1]
+    if settings.order is not None and settings.seasonal_order is not None:
+        (p, _, q), (P, _, Q) = settings.order, settings.seasonal_order
+        return Orders(p, d, q, P, D, Q, drift=d + D <= 1)
+    if np.ptp(difference(known, d, D)) < 1e-9:
+        return Orders(0, d, 0, 0, D, 0, drift=d + D <= 1)
+    ranked = [
+        one for one in stepwise(known, covariates, d, D) if admissible(one.orders, one.params, settings)
+    ]
+    best = [exact(holed, covariates, one.orders) for one in ranked[:EXACT]]
+    kept = [one for one in best if admissible(one.orders, one.params, settings)] or best
+    n = len(difference(known, d, D))
+    return min(kept, key=lambda one: aicc(one.loglik, len(one.params) + 1, n)).orders
+
+
+def admissible(orders: Orders, params: np.ndarray, settings: Sarima) -> bool:
+    """Clear of unit roots, and with the orders that the settings fix."""
+    fixed = settings.order in (None, (orders.p, orders.d, orders.q))
+    seasonal = settings.seasonal_order in (None, (orders.P, orders.D, orders.Q))
+    return fixed and seasonal and allowed(orders.arma, params, NEAR_UNIT)
+
+
+def exact(z: np.ndarray, x: np.ndarray, orders: Orders) -> Exact:
+    """Maximum likelihood from a conditional least squares start; z (T, holes allowed) about unit scale."""
+    X = regressors(orders, x)
+    held = np.isnan(z).any()
+    w = difference(bridge(z), orders.d, orders.D)
+    start = css(orders, w, difference(X, orders.d, orders.D))
+    k = sum(orders.arma)
+    model = state_space(z, X, orders, simple=not held)
+    begin = np.r_[start.params[k:], start.params[:k]]
+    variance = float(np.mean(start.residuals**2))
+    if variance < SMALLEST:  # the series is its own drift and season: nothing to estimate
+        return Exact(orders, start.params, SMALLEST, -0.5 * len(w) * np.log(SMALLEST), True)
+
+    params, loglik, converged = maximise(model, begin, len(w))
+    sigma2 = float(model.filter(params, return_ssm=True).scale)
+    return Exact(orders, np.roll(params, k), sigma2, loglik, converged)
+
+
+def maximise(model: SARIMAX, begin: np.ndarray, n: int) -> tuple[np.ndarray, float, bool]:
+    """Parameters (covariates first), log-likelihood, and whether the optimiser ended well."""
+
+    def loss(free: np.ndarray) -> float:
+        value = -model.loglike(model.transform_params(free)) / n
+        return float(value) if np.isfinite(value) else 1e6
+
+    if not len(begin):
+        return begin, float(model.loglike(begin)), True
+    free = model.untransform_params(begin)
+    found = minimize(loss, free, method="L-BFGS-B", options={"maxiter": 60, "ftol": 1e-8, "gtol": 1e-4})
+    if not found.success:
+        found = minimize(
+            loss, found.x, method="Nelder-Mead", options={"maxfev": 1000, "fatol": 1e-6, "xatol": 1e-3}
+        )
+    return model.transform_params(found.x), -found.fun * n, bool(found.success and found.fun < 1e6)
+
+
+def state_space(
+    z: np.ndarray, X: np.ndarray, orders: Orders, simple: bool, concentrate: bool = True
+) -> SARIMAX:
+    """statsmodels' model; ``simple`` filters the differences: same likelihood, a third of the cost."""
+    return SARIMAX(
+        z,
+        exog=X if X.shape[1] else None,
+        order=(orders.p, orders.d, orders.q),
+        seasonal_order=(orders.P, orders.D, orders.Q, SEASON if orders.P + orders.D + orders.Q else 0),
+        simple_differencing=simple,
+        concentrate_scale=concentrate,
+    )
+
+
+def fit_orders(z: np.ndarray, x: np.ndarray, orders: Orders) -> _One:
+    """Estimate these orders on z (T) with covariates x (T × k) and filter to the last month."""
+    centre, width = x.mean(axis=0), np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
+    w = difference(bridge(z), orders.d, orders.D)
+    level, scale = float(z[-1]), float(np.std(w)) if np.ptp(w) > 1e-9 * (1.0 + np.nanmax(np.abs(z))) else 1.0
+    scaled, x = (z - level) / scale, (x - centre) / width
+    return _filtered(scaled, x, exact(scaled, x, orders), (centre, width), level, scale)
+
+
+def _filtered(
+    z: np.ndarray,
+    x: np.ndarray,
+    found: Exact,
+    covariates: tuple[np.ndarray, np.ndarray],
+    level: float,
+    scale: float,
+) -> _One:
+    orders, k = found.orders, sum(found.orders.arma)
+    X = regressors(orders, x)
+    n = int((~np.isnan(z)).sum())
+    free = max(n - orders.d - SEASON * orders.D - len(found.params), 3)
+    used = free + len(found.params)
+    sigma2 = found.sigma2 * used / free
+    model = state_space(z, X, orders, simple=False, concentrate=False)
+    made = model.filter(np.r_[found.params[k:], found.params[:k], sigma2], return_ssm=True)
+    if not (np.isfinite(found.loglik) and np.isfinite(made.predicted_state[:, -1]).all() and found.converged):
+        raise ModelError(f"sarima did not converge for {orders}: give other orders or use a simpler model.")
+    values, vectors = np.linalg.eigh(made.predicted_state_cov[:, :, -1])
+    ssm = model.ssm
+    shocks = ssm["selection"] @ np.sqrt(ssm["state_cov"])
+    errors = made.standardized_forecasts_error[0][made.loglikelihood_burn :]
+    return _One(
+        (ssm["design"][0].copy(), ssm["transition"].copy(), shocks),
+        made.predicted_state[:, -1].copy(),
+        vectors * np.sqrt(np.clip(values, 0.0, None)),
+        free,
+        found.params[k:],
+        covariates,
+        len(z),
+        orders,
+        level,
+        scale,
+        {
+            "chosen": str(orders),
+            "sigma": scale * float(np.sqrt(sigma2)),
+            "aicc": aicc(found.loglik - used * np.log(scale), len(found.params) + 1, used),
+            "ljung_box_p": ljung_box(errors, k),
+            "n_months": n,
+            "converged": found.converged,
+        },
+    )
