@@ -150,7 +150,7 @@ def known(z: np.ndarray, month: int, declared: Declared) -> Known:
 
 
 def design(what: Known, rows: Rows) -> dict[str, np.ndarray]:
-    """Declared columns of these rows (N each): of the origin, of the same month in earlier years, of the step."""
+    """Declared columns of these rows (N each): of the origin, of that month in past years, of the step."""
     level, scale = what.level[rows.origin, rows.series], what.scale[rows.origin, rows.series]
     columns = {name: table[rows.origin, rows.series] for name, table in what.columns.items()}
     for name, months in (("a year before", 0), ("two years before", 12), ("a year before, month earlier", 1)):
@@ -171,7 +171,7 @@ def year_ago(table: np.ndarray, rows: Rows, months: int = 0) -> np.ndarray:
 
 
 def calendar_columns(name: str, values: np.ndarray, rows: Rows) -> dict[str, np.ndarray]:
-    """A quantity known for all months (T'): at the target, its change since the origin and since a year (N)."""
+    """Something known for all months (T'): at the target, its change since the origin, and in a year (N)."""
     before = rows.target - SEASON * -(-rows.step // SEASON)
     year = np.where(before >= 0, values[np.maximum(before, 0)], np.nan)
     there = values[rows.target]

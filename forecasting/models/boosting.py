@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from forecasting.calendar import working_days
 from forecasting.errors import ModelError
@@ -21,6 +23,8 @@ from forecasting.transform import Transform, choose_transform
 
 FIRST_ORIGIN = 12  # months known before a row is learned from: a year
 ENOUGH = 40  # error vectors below which a shorter length is drawn and chained
+# threads that wait for a busy core take minutes for what one does in a second; workers are processes
+ONE_THREAD = partial(threadpool_limits, 1, "openmp")
 OWN = 12.0  # months of own errors that weigh as much as the errors of all series
 
 
@@ -46,19 +50,22 @@ class Boosting:
 
     name: ClassVar[str] = "boosting"
     min_months: ClassVar[int] = 24
+    learns_across_series: ClassVar[bool] = True
 
     def fit(self, panel: Panel) -> FittedBoosting:
         y = panel.y[sorted(panel.series)].iloc[-self.max_months :]
         y = y.loc[y.notna().any(axis=1).idxmax() :]
         self._check(panel, y)
-        transforms = {one: choose_transform(known_span(y[one]).to_numpy(dtype=float)) for one in y}
-        z = np.column_stack([transforms[one].forward(y[one].to_numpy(dtype=float)) for one in y])
+        transforms = {
+            str(one): choose_transform(known_span(y[one]).to_numpy(dtype=float)) for one in map(str, y)
+        }
+        z = np.column_stack([transforms[one].forward(y[one].to_numpy(dtype=float)) for one in transforms])
         what = known(z, y.index[0].month - 1, Declared(self.lags, self.windows))
         covariates = panel.x.reindex(y.index)
         rows = _rows(z, self.steps)
         cut = int(np.quantile(rows.target, self.early))
         early = self._learn(what, covariates, self._thin(rows.take(rows.target <= cut), self.max_rows // 2))
-        errors = _errors(what, early, covariates, cut, self.steps, self.country)
+        errors = _errors(what, early, covariates, cut, self)
         trees = self._learn(what, covariates, self._thin(rows, self.max_rows))
         used = min(len(rows.step), self.max_rows)
         return FittedBoosting(self, panel, y, transforms, what, trees, errors, used)
@@ -68,8 +75,8 @@ class Boosting:
             months = int(y[series].notna().sum())
             if months < self.min_months:
                 raise ModelError(
-                    f"{self.name} needs {self.min_months} months of {series}; {months} are known: use a simpler model"
-                    " (seasonal_naive needs 13, naive 3) or give more history."
+                    f"{self.name} needs {self.min_months} months of {series}; {months} are known: use a"
+                    " simpler model (seasonal_naive needs 13, naive 3) or give more history."
                 )
             span = known_span(y[series]).index
             if panel.x.reindex(span).isna().to_numpy().any():
@@ -94,27 +101,31 @@ class Boosting:
             early_stopping=False,
             random_state=0,
         )
-        return trees.fit(_matrix(what, rows, covariates, self.country)[1], aim)
+        with ONE_THREAD():
+            return trees.fit(_matrix(what, rows, covariates, self.country)[1], aim)
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Out-of-sample error vectors (V × steps, NaN tail) in units of each series' spread (n), which is relative to scale."""
+    """Out-of-sample error vectors (V × steps, NaN tail), by the spread of their series (n, in scales)."""
 
     vectors: np.ndarray
     spread: np.ndarray
 
-    def draw(self, series: int, steps: int, paths: int, rng: np.random.Generator) -> np.ndarray:
-        """Errors of one series (P × steps): whole vectors, chained end to start where none is long enough."""
-        complete = (~np.isnan(self.vectors)).sum(axis=0)
-        enough = np.flatnonzero(complete >= min(ENOUGH, complete[0]))
+    def whole(self, steps: int) -> np.ndarray:
+        """The vectors that reach so many steps (v × steps), or fewer steps where hardly any does."""
+        known = (~np.isnan(self.vectors)).sum(axis=0)
+        enough = np.flatnonzero(known >= min(ENOUGH, known[0]))
         length = min(steps, int(enough[-1]) + 1)
-        whole = self.vectors[~np.isnan(self.vectors[:, :length]).any(axis=1), :length]
-        drawn = np.empty((paths, 0))
-        while drawn.shape[1] < steps:
-            more = whole[rng.integers(0, len(whole), paths)]
-            drawn = np.hstack([drawn, more + drawn[:, -1:] if drawn.shape[1] else more])
-        return self.spread[series] * drawn[:, :steps]
+        return self.vectors[~np.isnan(self.vectors[:, :length]).any(axis=1), :length]
+
+
+def _draw(whole: np.ndarray, steps: int, paths: int, rng: np.random.Generator) -> np.ndarray:
+    """Whole error vectors (P × steps), chained end to start where they are too short."""
+    drawn = whole[rng.integers(0, len(whole), paths)]
+    while drawn.shape[1] < steps:
+        drawn = np.hstack([drawn, drawn[:, -1:] + whole[rng.integers(0, len(whole), paths)]])
+    return drawn[:, :steps]
 
 
 @dataclass(frozen=True)
@@ -135,15 +146,17 @@ class FittedBoosting:
         last = self.panel.last_known()
         self._check(future, last.min())
         centre = self._centre(future, last)
+        whole = self.errors.whole(len(months))
         cube = np.empty((paths, len(months), len(self.panel.series)))
         for at, series in enumerate(self.panel.series):
             given = self.panel.y[series].reindex(months[months <= last[series]]).to_numpy(dtype=float)
-            column = self.y.columns.get_loc(series)
+            column = self._column(series)
             scale = self.what.scale[self._origin(last[series]), column]
             rng = stream(seed, self.settings.name, series, last[series])
-            shocks = self.errors.draw(column, len(months) - len(given), paths, rng)
+            steps = len(months) - len(given)
+            shocks = scale * self.errors.spread[column] * _draw(whole[:, :steps], steps, paths, rng)
             cube[:, : len(given), at] = given
-            cube[:, len(given) :, at] = self.transforms[series].inverse(centre[series] + scale * shocks)
+            cube[:, len(given) :, at] = self.transforms[series].inverse(centre[series] + shocks)
         cutoffs = tuple(last[series] for series in self.panel.series)
         notes = dict.fromkeys(self.panel.series, self._chosen())
         return Forecast(cube, months, self.panel.series, cutoffs, self.settings.name, notes=notes)
@@ -152,7 +165,7 @@ class FittedBoosting:
         last = self.panel.last_known()
         rows: list[dict[str, Any]] = []
         for series in self.panel.series:
-            column = self.y.columns.get_loc(series)
+            column = self._column(series)
             typical = float(np.nanstd(self.errors.vectors[:, 0])) * self.errors.spread[column]
             sigma = typical * self.what.scale[self._origin(last[series]), column]
             months = int(self.y[series].notna().sum())
@@ -171,6 +184,9 @@ class FittedBoosting:
     def _origin(self, month: pd.Period) -> int:
         return int((month - self.y.index[0]).n)
 
+    def _column(self, series: str) -> int:
+        return int(self.y.columns.get_loc(series))  # type: ignore[arg-type]
+
     def _chosen(self) -> str:
         lags = ", ".join(map(str, self.settings.lags))
         series = len(self.panel.series)
@@ -179,7 +195,8 @@ class FittedBoosting:
     def _check(self, future: pd.DataFrame, first: pd.Period) -> None:
         if future.loc[future.index > first].isna().to_numpy().any():
             raise ModelError(
-                f"{self.settings.name}: covariates are not known to {future.index[-1]}: extend them or shorten the horizon."
+                f"{self.settings.name}: covariates are not known to {future.index[-1]}:"
+                " extend them or shorten the horizon."
             )
 
     def _centre(self, future: pd.DataFrame, last: pd.Series) -> dict[str, np.ndarray]:
@@ -191,24 +208,29 @@ class FittedBoosting:
         step = np.concatenate([np.arange(1, count + 1) for count in steps])
         rows = Rows(origins[series], series, step)
         x = future.combine_first(self.panel.x.reindex(self.y.index.union(future.index)))[future.columns]
-        return dict(zip(self.y.columns, np.split(self._say(rows, x), np.cumsum(steps)[:-1]), strict=True))
-
-    def _say(self, rows: Rows, x: pd.DataFrame) -> np.ndarray:
-        return _say(self.what, self.trees, rows, x, self.settings.country, self.settings.steps)
+        return dict(
+            zip(
+                self.y.columns,
+                np.split(_say(self.what, self.trees, rows, x, self.settings), np.cumsum(steps)[:-1]),
+                strict=True,
+            )
+        )
 
 
 def _say(
-    what: Known, trees: HistGradientBoostingRegressor, rows: Rows, x: pd.DataFrame, country: str, steps: int
+    what: Known, trees: HistGradientBoostingRegressor, rows: Rows, x: pd.DataFrame, settings: Boosting
 ) -> np.ndarray:
     """Baseline plus what the trees add (N); beyond the steps learned they see the last one."""
-    names, matrix = _matrix(what, rows, x, country)
+    names, matrix = _matrix(what, rows, x, settings.country)
     at = names.index("step")
-    matrix[:, at] = np.minimum(matrix[:, at], steps)
-    return what.baseline(rows) + what.scale[rows.origin, rows.series] * trees.predict(matrix)
+    matrix[:, at] = np.minimum(matrix[:, at], settings.steps)
+    with ONE_THREAD():
+        added = trees.predict(matrix)
+    return what.baseline(rows) + what.scale[rows.origin, rows.series] * added
 
 
 def _rows(z: np.ndarray, steps: int) -> Rows:
-    """Every (origin, series, step) with a year known before and both ends published, ordered by series and month."""
+    """Every (origin, series, step) with a year known and both ends published, by series and month."""
     ready = ~np.isnan(z) & (np.cumsum(~np.isnan(z), axis=0) >= FIRST_ORIGIN)
     ends = np.stack([np.vstack([~np.isnan(z[step:]), np.zeros((min(step, len(z)), z.shape[1]), bool)])
                      for step in range(1, steps + 1)])  # fmt: skip
@@ -217,7 +239,7 @@ def _rows(z: np.ndarray, steps: int) -> Rows:
 
 
 def _matrix(what: Known, rows: Rows, x: pd.DataFrame, country: str) -> tuple[list[str], np.ndarray]:
-    """Names and columns (N × features); x holds the covariates (T' × k) of every month up to the last target."""
+    """Names and columns (N × features); x: covariates (T' × k) of every month up to the last target."""
     months: pd.PeriodIndex = x.index  # type: ignore[assignment]
     columns = design(what, rows)
     columns |= calendar_columns("working days", working_days(months, country).to_numpy(), rows)
@@ -227,21 +249,26 @@ def _matrix(what: Known, rows: Rows, x: pd.DataFrame, country: str) -> tuple[lis
 
 
 def _errors(
-    what: Known, trees: HistGradientBoostingRegressor, x: pd.DataFrame, cut: int, steps: int, country: str
+    what: Known, trees: HistGradientBoostingRegressor, x: pd.DataFrame, cut: int, settings: Boosting
 ) -> Errors:
-    """Errors of the early trees from every origin they have not seen, centred, by the spread of each series."""
-    rows = _rows(what.z, steps)
+    """Errors of the early trees from origins they have not seen, centred, by the spread of each series."""
+    rows = _rows(what.z, settings.steps)
     rows = rows.take(rows.origin >= cut)
-    miss = what.z[rows.target, rows.series] - _say(what, trees, rows, x, country, steps)
-    n = what.z.shape[1]
-    table = np.full((n, len(what.z), steps), np.nan)
+    every = -(-len(rows.step) // (settings.max_rows * 2))
+    rows = rows.take((rows.origin + rows.series) % every == 0)
+    miss = what.z[rows.target, rows.series] - _say(what, trees, rows, x, settings)
+    table = np.full((what.z.shape[1], len(what.z), settings.steps), np.nan)
     table[rows.series, rows.origin, rows.step - 1] = miss / what.scale[rows.origin, rows.series]
-    flat = table.reshape(-1, steps)
-    usual = np.nanmean(np.abs(flat), axis=0)
-    centred = table - np.nanmedian(flat, axis=0)
-    relative = np.abs(centred) / usual
-    count = (~np.isnan(centred[:, :, 0])).sum(axis=1)
-    own = np.nansum(relative, axis=(1, 2)) / np.maximum((~np.isnan(relative)).sum(axis=(1, 2)), 1)
-    spread = (count * own + OWN) / (count + OWN)
-    vectors = (centred / spread[:, None, None]).reshape(-1, steps)
+    table = table[:, :, ~np.isnan(table).all(axis=(0, 1))]
+    centred = table - np.nanmedian(table, axis=(0, 1))
+    relative = np.abs(centred) / np.maximum(np.nanmean(np.abs(centred), axis=(0, 1)), 1e-12)
+    spread = _spread(relative, every)
+    vectors = (centred / spread[:, None, None]).reshape(-1, centred.shape[-1])
     return Errors(vectors[~np.isnan(vectors[:, 0])], spread)
+
+
+def _spread(relative: np.ndarray, every: int) -> np.ndarray:
+    """Mean error of each series against all (n), drawn towards one while few months (n × T × steps) speak."""
+    count = every * (~np.isnan(relative[:, :, 0])).sum(axis=1)
+    own = np.nansum(relative, axis=(1, 2)) / np.maximum((~np.isnan(relative)).sum(axis=(1, 2)), 1)
+    return (count * own + OWN) / (count + OWN)
