@@ -1,0 +1,212 @@
+"""What is printed can be read at any width, is plain text in a pipe, and says the right numbers."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import re
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from forecasting.catalogue import Catalogue, Series
+from forecasting.cli.terminal import (
+    LastValue,
+    ViewContext,
+    findings_view,
+    forecast_view,
+    list_view,
+    series_view,
+    sparkline,
+    table_view,
+)
+from forecasting.forecast import FORECAST_COLUMNS, QUANTILES
+
+EXPORTS, CARS = "jp_ru.exports.value", "jp_ru.exports.transport.motor_vehicles.cars.quantity"
+CATALOGUE = Catalogue(
+    (
+        Series(EXPORTS, "Japan's exports to Russia, value", "mn_jpy", publisher="Ministry of Finance Japan"),
+        Series(CARS, "Japan's exports to Russia: passenger cars, quantity", "units", hs_code="8703"),
+    )
+)
+LEVELS = {EXPORTS: 34_000.0, CARS: 18_024.0}
+
+
+def rows_of(series: str, scenario: str = "baseline") -> list[tuple[Any, ...]]:
+    months = [(f"2026-{9 + at:02d}", "month", at + 1, 0, 1.0) for at in range(4)]
+    totals = [
+        ("2026Q3", "quarter", 1, 2, 3.0),
+        ("2026Q4", "quarter", 2, 0, 3.0),
+        ("FY2026", "fiscal_year", 1, 5, 12.0),
+    ]
+    spread = np.interp(QUANTILES, [0, 0.5, 1], [0.7, 1.0, 1.4])
+    return [
+        (scenario, "ensemble", "2026-08", series, CATALOGUE[series].unit,
+         period, kind, step, observed, size, *size * spread)
+        for period, kind, step, observed, many in [("2026-08", "month", 0, 1, 1.0), *months, *totals]
+        for size in [many * LEVELS[series]]
+    ]  # fmt: skip
+
+
+def table_of(*scenarios: str) -> pd.DataFrame:
+    """An invented forecast of two series."""
+    rows = [
+        row for scenario in scenarios or ("baseline",) for one in LEVELS for row in rows_of(one, scenario)
+    ]
+    return pd.DataFrame(rows, columns=list(FORECAST_COLUMNS))
+
+
+CONTEXT = ViewContext(
+    CATALOGUE,
+    {EXPORTS: LastValue("2026-08", 33_974.0, "provisional"), CARS: LastValue("2026-08", 18_024.0)},
+    {(EXPORTS, "2026Q4"): 100_000.0, (EXPORTS, "2026-09"): 0.0, (CARS, "2026Q4"): -5.0},
+    {(EXPORTS, "2026Q4"): 0.37, (CARS, "2026Q4"): 0.0001},
+    {EXPORTS: [1.0, 2.0, 3.0]},
+    vintage="3f2a9c1b77aa",
+    remarks=("Covariate oil_price is assumed to stay at its value of 2026-08 until 2026-12.",),
+    calibration="Calibrated on 16 past cutoffs.",
+)
+
+
+def printed(view: object, width: int, terminal: bool = False) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=terminal)
+    console.print(view)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def cells(text: str, start: str) -> str:
+    """The first line that begins so, its cells parted by a bar."""
+    line = next(line for line in text.splitlines() if line.startswith(start))
+    return re.sub(" {2,}", "|", line.strip())
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 140, 220])
+@pytest.mark.parametrize("coverages", [(80,), (80, 95), (50, 80, 90, 95)])
+def test_fits_every_width_without_colour(width: int, coverages: tuple[int, ...]) -> None:
+    text = printed(forecast_view(table_of(), CONTEXT, coverages, width), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "\x1b" not in text
+    assert "…" not in text
+
+
+def test_says_the_right_numbers() -> None:
+    text = printed(forecast_view(table_of(), CONTEXT, (80, 95), 140), 140)
+    assert "Forecast by ensemble from figures published until Aug 2026 (data vintage 3f2a9c1b77aa)." in text
+    assert "about 80 should fall inside their 80 % interval, 95 inside the 95 % one." in text
+    assert "Last published: Aug 2026, 34.0 billion yen (provisional)   ▁▅█" in text
+    assert "Jul–Sep 2026, 2/3 known" in text
+    assert "FY2026 (Apr–Mar), 5/12 known" in text
+    assert (
+        cells(text, "Oct–Dec 2026")
+        == "Oct–Dec 2026|102.0|77.5 to 134.6|72.9 to 140.8|+2.0 % (-22 to +35)|37 %"
+    )
+    # A percentage of nothing says nothing; a published month is no forecast.
+    assert cells(text, "Sep 2026") == "Sep 2026|34.0|25.8 to 44.9|24.3 to 46.9|–|–"
+    assert "Aug 2026   " not in text
+    assert "<1 %" in text
+    assert text.rstrip().splitlines()[-3:] == [
+        "Calibrated on 16 past cutoffs.",
+        CONTEXT.remarks[0],
+        "Source: Trade Statistics of Japan, Ministry of Finance; processed.",
+    ]
+
+
+def test_growth_rows_come_before_known_values() -> None:
+    levels = table_of()
+    grown = levels[levels["kind"] == "quarter"].assign(unit="pct_yoy", q50=12.3, q10=-4.5, q90=40.0)
+    text = printed(forecast_view(pd.concat([levels, grown]), CONTEXT, (80,), 140), 140)
+    assert "+12.3 % (-4 to +40)" in cells(text, "Oct–Dec 2026")
+    assert len([line for line in text.splitlines() if line.startswith("Oct–Dec 2026")]) == 2
+
+
+def test_scenarios_are_named_and_chances_belong_to_the_first() -> None:
+    text = printed(forecast_view(table_of("baseline", "car ban"), CONTEXT, (80,), 100), 100)
+    assert text.count("Scenario: baseline") == text.count("Scenario: car ban") == 2
+    assert text.count("37 %") == 1
+
+
+def test_titles_are_not_markup_nor_control_codes() -> None:
+    series = Series("x", "[red]a[/red] \x1b[31m title", "as given")
+    table = table_of().query("series == @EXPORTS").assign(series="x", unit="as given")
+    text = printed(forecast_view(table, ViewContext({"x": series}), (80,), 100), 100)
+    assert "[red]a[/red]" in text
+    assert "\x1b" not in text
+
+
+def test_colour_in_a_terminal() -> None:
+    assert "\x1b[" in printed(forecast_view(table_of(), CONTEXT, (80,), 100), 100, terminal=True)
+
+
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True)))
+def test_sparkline_is_as_long_as_its_values(values: list[float]) -> None:
+    assert len(sparkline(values)) in (0, len(values))
+
+
+def test_sparkline() -> None:
+    assert sparkline([1, math.nan, 8]) == "▁ █"
+    assert sparkline([5, 5]) == "▄▄"
+    assert sparkline([]) == ""
+
+
+def test_series_view() -> None:
+    months = pd.period_range("2025-01", periods=14, freq="M")
+    rows = pd.DataFrame(
+        {
+            "month": months,
+            "value": np.arange(14.0) + 100.25,
+            "stage": "published_in_press",
+            "source": "press.xml",
+        }
+    )
+    text = printed(series_view(CATALOGUE[EXPORTS], rows, 80, months=3), 80)
+    assert "14 months, 2025-01 to 2026-02" in text
+    assert cells(text, "2026-02") == "2026-02|113.25|+11.9 %|published in press|press.xml"
+    assert "2025-11" not in text
+    assert "no value" in printed(series_view(CATALOGUE[CARS], rows.head(0), 80), 80)
+
+
+def test_list_keeps_ids_whole() -> None:
+    entries = [{"series": one.id, "title": one.title, "unit": one.unit} for one in CATALOGUE.entries]
+    summary = pd.DataFrame(entries).assign(months=40, value=1234.5)
+    for width in (60, 80, 100, 160):
+        text = printed(list_view(summary, width), width)
+        assert (CARS in text) == (width > 60)
+        assert "1,234.5" in text
+        assert "2 series" in text
+
+
+def test_findings() -> None:
+    findings = pd.DataFrame(
+        [("error", "joint", EXPORTS, "2026-08", "180 times its neighbours", "read the source again"),
+         ("note", "age", "", "", "provisional for 14 months", "")],
+        columns=["severity", "check", "series", "month", "found", "advice"],
+    )  # fmt: skip
+    text = printed(findings_view("Checks", findings, 80), 80)
+    assert "read the source again" in text
+    assert text.rstrip().endswith("1 error, 1 note")
+    assert "Nothing found." in printed(findings_view("Checks", findings.head(0)), 80)
+    assert "a  b" in printed(findings_view("Other", pd.DataFrame({"a": ["x"], "b": ["y"]})), 80)
+
+
+def test_any_table() -> None:
+    table = pd.DataFrame({"a_b": ["x", None], "n": [1_234_567, 2], "f": [0.1, math.nan], "ok": [True, False]})
+    assert printed(table_view("T", table), 80).splitlines()[1:3] == [
+        "a b          n    f     ok",
+        "x    1,234,567  0.1   True",
+    ]
+
+
+def test_importing_is_cheap() -> None:
+    code = (
+        "import sys, forecasting.cli.terminal; sys.exit('rich' in sys.modules or 'matplotlib' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
