@@ -259,7 +259,7 @@ def _slips(y: pd.DataFrame, catalogue: Catalogue) -> Iterator[Finding]:
         doubt = own.abs() > SLIP
         if series in twin:
             off, mine, other = shift[series], near[series], near[twin[series]]
-            # Whichever comes nearer to its neighbours when put right slipped; within a decade, either may have.
+            # Whichever comes nearer to its neighbours when put right slipped; within a decade, either may.
             guilty = (mine - off).abs() + other.abs() <= mine.abs() + (other + off).abs() + 1.0
             slipped = (off.abs() > SLIP) & guilty
             doubt = slipped.where(off.notna(), doubt) | (own.abs() > JOINT_SLIP)
