@@ -9,7 +9,8 @@ import pandas as pd
 def working_days(months: pd.PeriodIndex, country: str = "JP") -> pd.Series:
     """Monday to Friday without the public holidays of ``country`` (ISO 3166), one number a month.
 
-    >>> working_days(pd.period_range("2024-05", "2024-05", freq="M")).tolist()  # four holidays on weekdays
+    Of 23 weekdays in May 2024 the 3rd and the 6th were holidays:
+    >>> working_days(pd.period_range("2024-05", "2024-05", freq="M")).tolist()
     [21.0]
     """
     import holidays  # the tables of all countries take a while to load

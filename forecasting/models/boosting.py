@@ -25,6 +25,7 @@ FIRST_ORIGIN = 12  # months known before a row is learned from: a year
 ENOUGH = 40  # error vectors below which a shorter length is drawn and chained
 # threads that wait for a busy core take minutes for what one does in a second; workers are processes
 ONE_THREAD = partial(threadpool_limits, 1, "openmp")
+SAMPLE = 1_000  # rows on which features are ranked
 OWN = 12.0  # months of own errors that weigh as much as the errors of all series
 
 
@@ -56,17 +57,16 @@ class Boosting:
         y = panel.y[sorted(panel.series)].iloc[-self.max_months :]
         y = y.loc[y.notna().any(axis=1).idxmax() :]
         self._check(panel, y)
-        transforms = {
-            str(one): choose_transform(known_span(y[one]).to_numpy(dtype=float)) for one in map(str, y)
-        }
+        spans = {str(one): known_span(y[one]).to_numpy(dtype=float) for one in y}
+        transforms = {one: choose_transform(span) for one, span in spans.items()}
         z = np.column_stack([transforms[one].forward(y[one].to_numpy(dtype=float)) for one in transforms])
         what = known(z, y.index[0].month - 1, Declared(self.lags, self.windows))
         covariates = panel.x.reindex(y.index)
         rows = _rows(z, self.steps)
         cut = int(np.quantile(rows.target, self.early))
-        early = self._learn(what, covariates, self._thin(rows.take(rows.target <= cut), self.max_rows // 2))
+        early = self._learn(what, covariates, self.thin(rows.take(rows.target <= cut), self.max_rows // 2))
         errors = _errors(what, early, covariates, cut, self)
-        trees = self._learn(what, covariates, self._thin(rows, self.max_rows))
+        trees = self._learn(what, covariates, self.thin(rows, self.max_rows))
         used = min(len(rows.step), self.max_rows)
         return FittedBoosting(self, panel, y, transforms, what, trees, errors, used)
 
@@ -84,14 +84,14 @@ class Boosting:
                     f"{self.name}: covariates do not cover {span[0]} to {span[-1]}, the months of {series}."
                 )
 
-    def _thin(self, rows: Rows, most: int) -> Rows:
+    def thin(self, rows: Rows, most: int) -> Rows:
+        """At most so many of the rows, always the same."""
         count = len(rows.step)
         if count <= most:
             return rows
         return rows.take(np.sort(stream(0, self.name, "rows").permutation(count)[:most]))
 
     def _learn(self, what: Known, covariates: pd.DataFrame, rows: Rows) -> HistGradientBoostingRegressor:
-        aim = (what.z[rows.target, rows.series] - what.baseline(rows)) / what.scale[rows.origin, rows.series]
         trees = HistGradientBoostingRegressor(
             loss="absolute_error",
             max_iter=self.n_trees,
@@ -101,8 +101,10 @@ class Boosting:
             early_stopping=False,
             random_state=0,
         )
+        matrix = _matrix(what, rows, covariates, self.country)[1]
+        matrix[:, np.isnan(matrix).all(axis=0)] = 0.0  # scikit-learn 1.9 cannot bin a column without a value
         with ONE_THREAD():
-            return trees.fit(_matrix(what, rows, covariates, self.country)[1], aim)
+            return trees.fit(matrix, _aim(what, rows))
 
 
 @dataclass(frozen=True)
@@ -163,23 +165,31 @@ class FittedBoosting:
 
     def describe(self) -> pd.DataFrame:
         last = self.panel.last_known()
+        typical = float(np.nanstd(self.errors.vectors[:, 0]))
+        leans_on = ", ".join(self._leading())
         rows: list[dict[str, Any]] = []
         for series in self.panel.series:
-            column = self._column(series)
-            typical = float(np.nanstd(self.errors.vectors[:, 0])) * self.errors.spread[column]
-            sigma = typical * self.what.scale[self._origin(last[series]), column]
-            months = int(self.y[series].notna().sum())
-            label = self.transforms[series].label
-            rows.append(
-                {
-                    "series": series,
-                    "scale": label,
-                    "chosen": self._chosen(),
-                    "sigma": sigma,
-                    "n_months": months,
-                }
-            )
+            at = self._column(series)
+            sigma = typical * self.errors.spread[at] * self.what.scale[self._origin(last[series]), at]
+            known_months = int(self.y[series].notna().sum())
+            row = {"series": series, "scale": self.transforms[series].label, "chosen": self._chosen()}
+            rows.append({**row, "sigma": sigma, "n_months": known_months, "leans_on": leans_on})
         return pd.DataFrame(rows)
+
+    def _leading(self, most: int = 5) -> list[str]:
+        """The columns whose shuffling costs most accuracy, on a sample of the rows learned from."""
+        rng = stream(0, self.settings.name, "shuffle")
+        rows = self.settings.thin(_rows(self.what.z, self.settings.steps), SAMPLE)
+        covariates = self.panel.x.reindex(self.y.index)
+        names, matrix = _matrix(self.what, rows, covariates, self.settings.country)
+        aim = _aim(self.what, rows)
+        cost = {}
+        for at, name in enumerate(names):
+            shuffled = matrix.copy()
+            shuffled[:, at] = rng.permutation(matrix[:, at])
+            with ONE_THREAD():
+                cost[name] = np.abs(aim - self.trees.predict(shuffled)).mean()
+        return sorted(cost, key=lambda name: -cost[name])[:most]
 
     def _origin(self, month: pd.Period) -> int:
         return int((month - self.y.index[0]).n)
@@ -208,13 +218,8 @@ class FittedBoosting:
         step = np.concatenate([np.arange(1, count + 1) for count in steps])
         rows = Rows(origins[series], series, step)
         x = future.combine_first(self.panel.x.reindex(self.y.index.union(future.index)))[future.columns]
-        return dict(
-            zip(
-                self.y.columns,
-                np.split(_say(self.what, self.trees, rows, x, self.settings), np.cumsum(steps)[:-1]),
-                strict=True,
-            )
-        )
+        said = np.split(_say(self.what, self.trees, rows, x, self.settings), np.cumsum(steps)[:-1])
+        return dict(zip(map(str, self.y.columns), said, strict=True))
 
 
 def _say(
@@ -227,6 +232,11 @@ def _say(
     with ONE_THREAD():
         added = trees.predict(matrix)
     return what.baseline(rows) + what.scale[rows.origin, rows.series] * added
+
+
+def _aim(what: Known, rows: Rows) -> np.ndarray:
+    """What the trees learn to say: value less baseline, in typical monthly changes (N)."""
+    return (what.z[rows.target, rows.series] - what.baseline(rows)) / what.scale[rows.origin, rows.series]
 
 
 def _rows(z: np.ndarray, steps: int) -> Rows:
