@@ -39,6 +39,8 @@ STAGE_MARKS: dict[str, tuple[str, dict[str, Any]]] = {
 SAME_MARK = {"nine_digit": "provisional", "reconstructed": "implied", "published_in_press": "implied"}
 # Sizes in inches.
 MARGIN, LEFT, GAP_X, BETWEEN, HEADER, FOOTER, LINE = 0.3, 0.5, 0.65, 0.4, 1.1, 0.5, 0.19
+# How far a fan may rise above history and medians, as a multiple of their height.
+REACH = 1.5
 NOTHING = pd.Series(dtype=float, index=pd.PeriodIndex([], freq="M"))
 FALLBACK_FONTS = (
     "Noto Sans CJK JP",
@@ -246,9 +248,9 @@ def _draw(axes: Any, panel: Panel, grid: Grid) -> None:
     _history(axes, panel)
     for (_, rows), colour in zip(panel.scenarios[1:], OTHER_MEDIANS, strict=False):
         axes.plot(*_line(panel, rows), color=colour, linewidth=1.5, linestyle=(0, (4, 1.5)), zorder=5)
-    _limits(axes, panel)
+    leaves = _limits(axes, panel)
     _axes(axes, panel)
-    _titles(axes, panel, grid)
+    _titles(axes, panel, grid, "; the intervals reach beyond the picture" if leaves else "")
 
 
 def _fans(axes: Any, panel: Panel) -> None:
@@ -288,26 +290,28 @@ def _history(axes: Any, panel: Panel) -> None:
         )
 
 
-def _limits(axes: Any, panel: Panel) -> None:
+def _limits(axes: Any, panel: Panel) -> bool:
+    """Set the height of the picture; true when a fan leaves it."""
     rows = [rows for _, rows in panel.scenarios]
-    solid = [
-        panel.known.to_numpy(dtype=float),
-        *(one[["q10", "q90"]].to_numpy(dtype=float).ravel() for one in rows),
-    ]
-    values = np.concatenate(solid) * panel.scale.factor
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return
-    low, high = float(values.min()), float(values.max())
-    tails = rows[0][["q025", "q975"]].to_numpy(dtype=float) * panel.scale.factor
-    if tails.size:
-        # The last two percent of a wide fan would press the history flat: it may leave the picture.
-        reach = high - min(low, 0.0)
-        low, high = min(low, max(tails.min(), low - reach)), max(high, min(tails.max(), high + reach))
+    lines = np.concatenate(
+        [panel.known.to_numpy(dtype=float), *(one["q50"].to_numpy(dtype=float) for one in rows)]
+    )
+    lines = lines[np.isfinite(lines)] * panel.scale.factor
+    if not len(lines):
+        return False
+    fan = np.append(rows[0][["q025", "q975"]].to_numpy(dtype=float) * panel.scale.factor, lines)
+    # A fan of a hundred times the history would press it flat, so that nothing could be read.
+    reach = REACH * ((float(lines.max()) - min(float(lines.min()), 0.0)) or math.inf)
+    low, high = (
+        max(float(fan.min()), float(lines.min()) - reach),
+        min(float(fan.max()), float(lines.max()) + reach),
+    )
+    leaves = low > fan.min() or high < fan.max()
     if 0 <= low < 0.6 * high:
         low = 0.0
     room = 0.06 * ((high - low) or abs(high) or 1.0)
     axes.set_ylim(0.0 if low == 0 else low - room, high + room)
+    return bool(leaves)
 
 
 def _axes(axes: Any, panel: Panel) -> None:
@@ -356,14 +360,14 @@ def _months_axis(axes: Any, first: int, last: int) -> None:
     axes.set_xticks([at for _, at in kept], [str(year) for year, _ in kept])
 
 
-def _titles(axes: Any, panel: Panel, grid: Grid) -> None:
+def _titles(axes: Any, panel: Panel, grid: Grid, warning: str) -> None:
     def above(inches: float, text: str, **look: Any) -> None:
         axes.annotate(
             text, (0, 1), xycoords="axes fraction", xytext=(-LEFT * 72, inches * 72),
             textcoords="offset points", ha="left", va="baseline", annotation_clip=False, **look,
         )  # fmt: skip
 
-    above(0.10, panel.unit, color=GREY, fontsize=8)
+    above(0.10, panel.unit + warning, color=GREY, fontsize=8)
     above(0.10 + LINE, panel.note, color=MEDIAN, fontsize=8.5)
     for up, line in enumerate(reversed(_title_lines(panel.title, grid.width))):
         above(0.12 + (2 + up) * LINE, line, color=INK, fontsize=10, fontweight="bold")

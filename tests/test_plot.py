@@ -123,6 +123,15 @@ def test_awkward_numbers() -> None:
     assert chart_bytes(history, None, quarters, catalogue_of(series), SOURCE, "png")
 
 
+def test_a_hundredfold_fan_says_that_it_leaves() -> None:
+    series = names(1)
+    for factor, said in ((1.0, False), (100.0, True)):
+        table = table_of(series)
+        table["q975"] *= factor
+        svg = chart_bytes(history_of(series), None, table, catalogue_of(series), SOURCE, "svg")
+        assert (b"reach beyond the picture" in svg) == said
+
+
 def test_refusals(tmp_path: Path) -> None:
     series = names(1)
     arguments = (history_of(series), None, table_of(series), catalogue_of(series), SOURCE)

@@ -127,6 +127,15 @@ def test_growth_rows_come_before_known_values() -> None:
     assert len([line for line in text.splitlines() if line.startswith("Oct–Dec 2026")]) == 2
 
 
+def test_a_balance_has_no_percentage() -> None:
+    balance = Series("balance", "Balance", "mn_jpy", formula="difference", terms=(EXPORTS, EXPORTS))
+    table = table_of().query("series == @EXPORTS").assign(series="balance")
+    grown = table[table["kind"] == "quarter"].assign(unit="pct_yoy")
+    context = ViewContext({"balance": balance}, year_ago={("balance", "2026Q4"): 1.0})
+    text = printed(forecast_view(pd.concat([table, grown]), context, (80,), 140), 140)
+    assert cells(text, "Oct–Dec 2026").endswith("|–|–")
+
+
 def test_scenarios_are_named_and_chances_belong_to_the_first() -> None:
     text = printed(forecast_view(table_of("baseline", "car ban"), CONTEXT, (80,), 100), 100)
     assert text.count("Scenario: baseline") == text.count("Scenario: car ban") == 2

@@ -138,7 +138,7 @@ def _head(table: pd.DataFrame, context: ViewContext, coverages: Sequence[int]) -
 
 def _foot(context: ViewContext) -> list[Text]:
     lines = [*filter(None, [context.calibration]), *context.remarks, context.source_line]
-    return [_text(line, "dim") for line in lines]
+    return [_text(line, "dim") for line in dict.fromkeys(lines)]
 
 
 def _series_head(series: str, context: ViewContext, width: int) -> Iterator[Text]:
@@ -179,24 +179,25 @@ class _Rows:
         return self.table[self.table["unit"] == self.table["unit"].iloc[0]]
 
     def change(self, row: Mapping[Any, Any]) -> str:
-        """The change on a year earlier, from growth rows where there are any, else on the known value."""
-        low, high = COVERAGES[self.coverages[0]]
-        same = (self.table["unit"] == "pct_yoy") & (self.table["period"] == row["period"])
-        grown = self.table[same & (self.table["kind"] == row["kind"])]
-        before = self.context.year_ago.get((self.series, str(row["period"])), math.nan)
-        if row["unit"] == "pct_yoy":
-            return ""
+        """The change on a year earlier, with its interval where that fits."""
+        middle, low, high = self._changes(row)
+        if not self.change_interval or math.isnan(middle):
+            return percent(middle)
+        decimals = 0 if max(abs(low), abs(high)) >= 10 else 1
+        return f"{percent(middle)} ({_bare(low, decimals)} to {_bare(high, decimals)})"
+
+    def _changes(self, row: Mapping[Any, Any]) -> list[float]:
+        """Percent for median, low and high: from growth rows where there are any, else on the known value."""
+        names = ("q50", *COVERAGES[self.coverages[0]])
+        entry = self.context.catalogue.get(self.series)
+        if row["unit"] == "pct_yoy" or (entry and entry.formula == "difference"):
+            return [math.nan] * 3  # a percentage of a deficit says nothing
+        same = (self.table["period"] == row["period"]) & (self.table["kind"] == row["kind"])
+        grown = self.table[same & (self.table["unit"] == "pct_yoy")]
         if len(grown):
-            three = [float(grown.iloc[0][name]) for name in ("q50", low, high)]
-        else:
-            # A percentage of nothing, or of a deficit, says nothing.
-            three = [
-                100 * (row[name] / before - 1) if before > 0 else math.nan for name in ("q50", low, high)
-            ]
-        if not self.change_interval or math.isnan(three[0]):
-            return percent(three[0])
-        decimals = 0 if max(abs(three[1]), abs(three[2])) >= 10 else 1
-        return f"{percent(three[0])} ({_bare(three[1], decimals)} to {_bare(three[2], decimals)})"
+            return [float(grown.iloc[0][name]) for name in names]
+        before = self.context.year_ago.get((self.series, str(row["period"])), math.nan)
+        return [100 * (row[name] / before - 1) if before > 0 else math.nan for name in names]
 
 
 def _bare(value: float, decimals: int) -> str:
