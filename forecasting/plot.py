@@ -277,6 +277,11 @@ def _history(axes: Any, panel: Panel) -> None:
     months = pd.period_range(panel.known.index[0], panel.known.index[-1], freq="M")
     values = panel.known.reindex(months).to_numpy(dtype=float) * panel.scale.factor  # a gap stays a gap
     axes.plot(months.asi8, values, color=INK, linewidth=1.2, zorder=3)
+    known = np.pad(np.isfinite(values), 1)
+    lone = known[1:-1] & ~known[:-2] & ~known[2:]  # a line needs a neighbour
+    axes.plot(
+        months.asi8[lone], values[lone], linestyle="none", marker=".", markersize=4, color=INK, zorder=3
+    )
     for stage, (_, mark) in STAGE_MARKS.items():
         here = (panel.marks.reindex(months) == stage).to_numpy()
         axes.plot(
