@@ -39,7 +39,9 @@ class Forecaster(Protocol):
 class One(Protocol):
     """A univariate model fitted to one series on its transformed scale."""
 
-    summary: Mapping[str, Any]
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """What was chosen (``chosen``, in words) and in-sample diagnostics."""
 
     def simulate(self, steps: int, x: np.ndarray, paths: int, rng: np.random.Generator) -> np.ndarray:
         """Paths (P × steps) that follow the last known month; x (steps × k) are covariates of those months."""

@@ -13,8 +13,9 @@ from scipy.optimize import minimize
 from scipy.signal import lfilter
 
 from forecasting.errors import ModelError
-from forecasting.models.base import FittedEach, bridge, fit_each
+from forecasting.models.base import FittedEach, One, bridge, fit_each
 from forecasting.models.choosing import SEASON, aicc, ljung_box, seen, standard
+from forecasting.models.season import NONE, adjusted, find_season
 from forecasting.panel import Panel
 
 NO_TREND, DAMPED, TREND = "N", "Ad", "A"
@@ -24,7 +25,7 @@ SMALLEST = 1e-10  # mean square of residuals where the form fits exactly
 
 @dataclass(frozen=True)
 class Ets:
-    """ETS(A, N|Ad|A, N|A), the form of least corrected AIC; a season needs ``seasonal_from`` months.
+    """ETS(A, N|Ad|A, N|A), by corrected AIC; below ``seasonal_from`` months adjusted for season.
 
     The form is chosen on data up to the last June or December (if ``min_months`` remain) and estimated on
     all data, so that a rolling backtest chooses twice a year. Only the last ``max_months`` count; holes are
@@ -32,7 +33,7 @@ class Ets:
     """
 
     trends: tuple[str, ...] = (NO_TREND, DAMPED, TREND)
-    seasonal_from: int = 30
+    seasonal_from: int = 48
     max_months: int = 240
 
     name: ClassVar[str] = "ets"
@@ -41,20 +42,22 @@ class Ets:
     def fit(self, panel: Panel) -> FittedEach:
         return fit_each(self.name, self.min_months, panel, self._fit_one)
 
-    def _fit_one(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> _One:
+    def _fit_one(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> One:
         filled = bridge(z)
         known = filled[: seen(z, months, self.min_months)]
         form = _choose(standard(known[-self.max_months :]).tobytes(), self)
-        bridged = int(np.isnan(z[-self.max_months :]).sum())
-        return fit_form(filled[-self.max_months :], form, bridged)
+        used, bridged = filled[-self.max_months :], int(np.isnan(z[-self.max_months :]).sum())
+        season = find_season(used) if form.adjusted else NONE
+        return adjusted(fit_form(used - season.over(len(used)), form, bridged), season, len(used))
 
 
 @dataclass(frozen=True)
 class Form:
-    """Trend N, Ad or A; with or without an additive season."""
+    """Trend N, Ad or A; with or without an additive season that moves, or seasonally adjusted before."""
 
     trend: str
     season: bool
+    adjusted: bool = False
 
     def __str__(self) -> str:
         return f"ETS(A,{self.trend},{'A' if self.season else 'N'})"
@@ -133,19 +136,21 @@ class _One:
         return drawn
 
 
-def forms(n: int, trends: tuple[str, ...], seasonal_from: int) -> Iterator[Form]:
+def forms(n: int, settings: Ets) -> Iterator[Form]:
     """Admissible forms for n months that leave the criterion room."""
-    for season in (False, True) if n >= seasonal_from else (False,):
-        for trend in trends:
+    moving = n >= settings.seasonal_from
+    for season in (False, True) if moving else (False,):
+        for trend in settings.trends:
             if n > Form(trend, season).k + 2:
-                yield Form(trend, season)
+                yield Form(trend, season, adjusted=not moving)
 
 
 @lru_cache(maxsize=1024)
 def _choose(z: bytes, settings: Ets) -> Form:
     """Remembered by its whole input, so that a backtest does not repeat it; a pure function."""
     known = np.frombuffer(z)
-    tried = [estimate(known, form) for form in forms(len(known), settings.trends, settings.seasonal_from)]
+    flat = known - find_season(known).over(len(known))
+    tried = [estimate(flat if form.adjusted else known, form) for form in forms(len(known), settings)]
     return min(tried, key=lambda one: one.aicc).form
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from forecasting.models.base import FittedEach, fit_each
+from forecasting.models.base import FittedEach, One, fit_each
 from forecasting.panel import Panel
 
 RESAMPLE_FROM = 24  # fewer changes than two years say too little of the tails: Gaussian shocks instead
@@ -39,7 +39,7 @@ class _One:
         return self.last + np.cumsum(shocks, axis=1)
 
 
-def _fit_one(z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> _One:
+def _fit_one(z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> One:
     known = np.flatnonzero(~np.isnan(z))
     # a change over g months has g times the variance of one month
     changes = np.diff(z[known]) / np.sqrt(np.diff(known))

@@ -23,7 +23,7 @@ MAX_ORDER = 5  # p + q + P + Q, as forecast::auto.arima
 
 @dataclass(frozen=True)
 class Orders:
-    """(p, d, q)(P, D, Q)12 with or without a drift (a mean where nothing is differenced)."""
+    """(p, d, q)(P, D, Q)12 with or without a drift (a mean where nothing is differenced); adjusted before?"""
 
     p: int
     d: int
@@ -32,6 +32,7 @@ class Orders:
     D: int = 0
     Q: int = 0
     drift: bool = False
+    adjusted: bool = False
 
     def __str__(self) -> str:
         seasonal = f"({self.P},{self.D},{self.Q})12" if self.P + self.D + self.Q else ""
@@ -62,9 +63,9 @@ def difference(values: np.ndarray, d: int, D: int) -> np.ndarray:
     return values
 
 
-def regressors(orders: Orders, x: np.ndarray) -> np.ndarray:
-    """Drift, if any, and covariates (T × r), not differenced; differenced, the drift is a column of ones."""
-    t = np.arange(float(len(x)))[:, None]
+def regressors(orders: Orders, x: np.ndarray, begin: int) -> np.ndarray:
+    """Drift, if any, and covariates (T × r) from month ``begin`` on; differenced, the drift is ones."""
+    t = np.arange(begin, begin + len(x), dtype=float)[:, None]
     if not orders.drift:
         return x
     trend = t ** (orders.d + orders.D) / SEASON**orders.D
@@ -188,24 +189,23 @@ def seasonal_strength(z: np.ndarray) -> float:
     return float(max(0.0, 1.0 - np.var(parts.resid) / whole)) if whole > 0 else 0.0
 
 
-def differences(z: np.ndarray, x: np.ndarray, seasonal_from: int, max_d: int) -> tuple[int, int]:
-    """(d, D): yearly if the season is strong and there are ``seasonal_from`` months, monthly by KPSS."""
+def differences(z: np.ndarray, x: np.ndarray, seasonal: bool, max_d: int) -> tuple[int, int]:
+    """(d, D): yearly if the season is strong and may be modelled, monthly by KPSS."""
     if x.shape[1]:
         with_mean = np.column_stack([np.ones(len(z)), x])
         z = z - with_mean @ np.linalg.lstsq(with_mean, z, rcond=None)[0]
-    D = int(len(z) >= seasonal_from and seasonal_strength(z) > SEASONAL_STRENGTH)
+    D = int(seasonal and seasonal_strength(z) > SEASONAL_STRENGTH)
     w, d = difference(z, 0, D), 0
     while d < max_d - (D if max_d > 1 else 0) and np.ptp(w) > 1e-9 and kpss(w) > KPSS_5_PERCENT:
         w, d = np.diff(w), d + 1
     return d, D
 
 
-def stepwise(z: np.ndarray, x: np.ndarray, d: int, D: int) -> list[Css]:
+def stepwise(z: np.ndarray, x: np.ndarray, d: int, D: int, seasonal: bool) -> list[Css]:
     """All models tried by the search of Hyndman and Khandakar (2008), best first; z (T) without holes."""
-    seasonal = len(z) >= 2 * SEASON
     w = difference(z, d, D)
     bases = {
-        drift: difference(regressors(Orders(0, d, 0, 0, D, 0, drift), x), d, D) for drift in (False, True)
+        drift: difference(regressors(Orders(0, d, 0, 0, D, 0, drift), x, 0), d, D) for drift in (False, True)
     }
     tried: dict[Orders, Css] = {}
 
@@ -217,21 +217,21 @@ def stepwise(z: np.ndarray, x: np.ndarray, d: int, D: int) -> list[Css]:
     drift = d + D <= 1
     starts = [(2, 2, 1, 1), (0, 0, 0, 0), (1, 0, 1, 0), (0, 1, 0, 1)]
     first = [Orders(p, d, q, P * seasonal, D, Q * seasonal, drift) for p, q, P, Q in starts]
-    if drift:
+    if d + D == 1:
         first.append(Orders(0, d, 0, 0, D, 0, False))
     best = min((score(one) for one in first if len(w) > sum(one.arma) + 4), key=lambda one: one.aicc)
     while True:
-        near = [score(one) for one in neighbours(best.orders, len(z), drift)]
+        near = [score(one) for one in neighbours(best.orders, len(z), seasonal)]
         better = min(near, key=lambda one: one.aicc)
         if better.aicc >= best.aicc:
             return sorted(tried.values(), key=lambda one: (one.aicc, str(one.orders)))
         best = better
 
 
-def neighbours(orders: Orders, n: int, drift: bool) -> Iterator[Orders]:
+def neighbours(orders: Orders, n: int, seasonal: bool) -> Iterator[Orders]:
     """Orders one step away, within limits that grow with the n months known."""
     top = 3 if n >= 48 else 2
-    yearly = 2 if n >= 72 else 1 if n >= 2 * SEASON else 0
+    yearly = (2 if n >= 72 else 1) if seasonal else 0
     one = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (1, 1, 0, 0), (0, 0, 1, 1))
     mixed = ((1, -1, 0, 0), (0, 0, 1, -1))
     for move in one + mixed:
@@ -244,5 +244,5 @@ def neighbours(orders: Orders, n: int, drift: bool) -> Iterator[Orders]:
                 and p + q + P + Q <= MAX_ORDER
             ):
                 yield replace(orders, p=p, q=q, P=P, Q=Q)
-    if drift:
+    if orders.d + orders.D == 1:  # a level that is not differenced always has a mean
         yield replace(orders, drift=not orders.drift)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from statsmodels.tsa.statespace.sarimax import SARIMAX
 
 from forecasting.errors import ModelError
-from forecasting.models.base import FittedEach, bridge, fit_each
+from forecasting.models.base import FittedEach, One, bridge, fit_each
 from forecasting.models.choosing import SEASON, aicc, ljung_box, seen, standard, window
 from forecasting.models.orders import (
     Orders,
@@ -24,6 +24,7 @@ from forecasting.models.orders import (
     regressors,
     stepwise,
 )
+from forecasting.models.season import NONE, adjusted, find_season
 from forecasting.panel import Panel
 
 EXACT = 3  # models of the search that are estimated again by exact likelihood
@@ -38,12 +39,13 @@ class Sarima:
     Orders are chosen on data up to the last June or December (if ``min_months`` remain) and parameters
     estimated on all data, so that a rolling backtest searches twice a year. Only the last ``max_months``
     count: older regimes mislead and cost. ``order`` is (p, d, q), ``seasonal_order`` (P, D, Q); None = found.
+    Below ``seasonal_from`` months the series is adjusted for its season and the model is not seasonal.
     """
 
     order: tuple[int, int, int] | None = None
     seasonal_order: tuple[int, int, int] | None = None
     max_months: int = 240
-    seasonal_difference_from: int = 36
+    seasonal_from: int = 48
     max_d: int = 1
 
     name: ClassVar[str] = "sarima"
@@ -52,10 +54,13 @@ class Sarima:
     def fit(self, panel: Panel) -> FittedEach:
         return fit_each(self.name, self.min_months, panel, self._fit_one)
 
-    def _fit_one(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> _One:
+    def _fit_one(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> One:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return fit_orders(*window(z, x, self.max_months), self.choose(z, months, x))
+            orders = self.choose(z, months, x)
+            z, x = window(z, x, self.max_months)
+            season = find_season(bridge(z)) if orders.adjusted else NONE
+            return adjusted(fit_orders(z - season.over(len(z)), x, orders), season, len(z))
 
     def choose(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> Orders:
         """Orders for z (T) from its months up to the last June or December."""
@@ -77,16 +82,14 @@ class Exact:
 
 @dataclass(frozen=True)
 class _One:
-    """State (m) after the last known month: mean and square root of its covariance, scaled; and the way on."""
+    """State (m, then coefficients) of the next month: mean and root of its covariance; the way on."""
 
+    orders: Orders
     ssm: tuple[np.ndarray, np.ndarray, np.ndarray]
     mean: np.ndarray
     root: np.ndarray
     free: int
-    beta: np.ndarray
     covariates: tuple[np.ndarray, np.ndarray]
-    months: int
-    orders: Orders
     level: float
     scale: float
     summary: dict[str, Any]
@@ -94,19 +97,16 @@ class _One:
     def simulate(self, steps: int, x: np.ndarray, paths: int, rng: np.random.Generator) -> np.ndarray:
         design, transition, selection = self.ssm
         centre, width = self.covariates
-        shifted = (x.reshape(steps, -1) - centre) / width
-        ahead = regressors(self.orders, np.vstack([np.zeros((self.months, len(centre))), shifted]))[
-            self.months :
-        ]
+        ahead = regressors(self.orders, (x.reshape(steps, -1) - centre) / width, 1)
         # one draw of the unknown spread for a path: tails of Student's t, as short histories deserve
         spread = np.sqrt(self.free / rng.chisquare(self.free, paths))[:, None]
         state = self.mean + spread * rng.standard_normal((paths, self.root.shape[1])) @ self.root.T
         drawn = np.empty((paths, steps))
         for step in range(steps):
-            drawn[:, step] = state @ design
+            drawn[:, step] = state @ np.r_[design, ahead[step]]
             shock = spread * rng.standard_normal((paths, selection.shape[1]))
             state = state @ transition.T + shock @ selection.T
-        return self.level + self.scale * (drawn + ahead @ self.beta)
+        return self.level + self.scale * drawn
 
 
 @lru_cache(maxsize=1024)
@@ -115,7 +115,11 @@ def _search(z: bytes, x: bytes, k: int, settings: Sarima) -> Orders:
     holed = np.frombuffer(z)
     known = bridge(holed)
     covariates = np.frombuffer(x).reshape(len(known), k)
-    d, D = differences(known, covariates, settings.seasonal_difference_from, settings.max_d)
+    moving = len(known) >= settings.seasonal_from or settings.seasonal_order is not None
+    if not moving:
+        season = find_season(known).over(len(known))
+        known, holed = known - season, holed - season
+    d, D = differences(known, covariates, moving, settings.max_d)
     if settings.order is not None:
         d = settings.order[1]
     if settings.seasonal_order is not None:
@@ -126,12 +130,15 @@ def _search(z: bytes, x: bytes, k: int, settings: Sarima) -> Orders:
     if np.ptp(difference(known, d, D)) < 1e-9:
         return Orders(0, d, 0, 0, D, 0, drift=d + D <= 1)
     ranked = [
-        one for one in stepwise(known, covariates, d, D) if admissible(one.orders, one.params, settings)
+        one
+        for one in stepwise(known, covariates, d, D, moving)
+        if admissible(one.orders, one.params, settings)
     ]
     best = [exact(holed, covariates, one.orders) for one in ranked[:EXACT]]
     kept = [one for one in best if admissible(one.orders, one.params, settings)] or best
     n = len(difference(known, d, D))
-    return min(kept, key=lambda one: aicc(one.loglik, len(one.params) + 1, n)).orders
+    best_one = min(kept, key=lambda one: aicc(one.loglik, len(one.params) + 1, n))
+    return replace(best_one.orders, adjusted=not moving)
 
 
 def admissible(orders: Orders, params: np.ndarray, settings: Sarima) -> bool:
@@ -143,12 +150,13 @@ def admissible(orders: Orders, params: np.ndarray, settings: Sarima) -> bool:
 
 def exact(z: np.ndarray, x: np.ndarray, orders: Orders) -> Exact:
     """Maximum likelihood from a conditional least squares start; z (T, holes allowed) about unit scale."""
-    X = regressors(orders, x)
-    held = np.isnan(z).any()
+    X = regressors(orders, x, 1 - len(x))
     w = difference(bridge(z), orders.d, orders.D)
     start = css(orders, w, difference(X, orders.d, orders.D))
     k = sum(orders.arma)
-    model = state_space(z, X, orders, simple=not held)
+    # filtering the differences gives the same likelihood at a third of the cost, but cannot do holes
+    whole = not np.isnan(z).any()
+    model = state_space(z, X, orders, simple_differencing=whole, concentrate_scale=True)
     begin = np.r_[start.params[k:], start.params[:k]]
     variance = float(np.mean(start.residuals**2))
     if variance < SMALLEST:  # the series is its own drift and season: nothing to estimate
@@ -177,17 +185,14 @@ def maximise(model: SARIMAX, begin: np.ndarray, n: int) -> tuple[np.ndarray, flo
     return model.transform_params(found.x), -found.fun * n, bool(found.success and found.fun < 1e6)
 
 
-def state_space(
-    z: np.ndarray, X: np.ndarray, orders: Orders, simple: bool, concentrate: bool = True
-) -> SARIMAX:
-    """statsmodels' model; ``simple`` filters the differences: same likelihood, a third of the cost."""
+def state_space(z: np.ndarray, X: np.ndarray, orders: Orders, **options: bool) -> SARIMAX:
+    """statsmodels' model of these orders with regressors X (T × r)."""
     return SARIMAX(
         z,
         exog=X if X.shape[1] else None,
         order=(orders.p, orders.d, orders.q),
         seasonal_order=(orders.P, orders.D, orders.Q, SEASON if orders.P + orders.D + orders.Q else 0),
-        simple_differencing=simple,
-        concentrate_scale=concentrate,
+        **options if X.shape[1] else {name: on for name, on in options.items() if name != "mle_regression"},
     )
 
 
@@ -209,28 +214,30 @@ def _filtered(
     scale: float,
 ) -> _One:
     orders, k = found.orders, sum(found.orders.arma)
-    X = regressors(orders, x)
+    X = regressors(orders, x, 1 - len(x))
     n = int((~np.isnan(z)).sum())
     free = max(n - orders.d - SEASON * orders.D - len(found.params), 3)
     used = free + len(found.params)
     sigma2 = found.sigma2 * used / free
-    model = state_space(z, X, orders, simple=False, concentrate=False)
-    made = model.filter(np.r_[found.params[k:], found.params[:k], sigma2], return_ssm=True)
+    # coefficients in the state: what is not known of the drift widens the paths
+    model = state_space(z, X, orders, simple_differencing=False, mle_regression=False)
+    made = model.filter(np.r_[found.params[:k], sigma2], return_ssm=True)
     if not (np.isfinite(found.loglik) and np.isfinite(made.predicted_state[:, -1]).all() and found.converged):
         raise ModelError(f"sarima did not converge for {orders}: give other orders or use a simpler model.")
     values, vectors = np.linalg.eigh(made.predicted_state_cov[:, :, -1])
-    ssm = model.ssm
-    shocks = ssm["selection"] @ np.sqrt(ssm["state_cov"])
+    ssm, states = model.ssm, made.predicted_state.shape[0] - X.shape[1]
     errors = made.standardized_forecasts_error[0][made.loglikelihood_burn :]
     return _One(
-        (ssm["design"][0].copy(), ssm["transition"].copy(), shocks),
+        orders,
+        (
+            ssm["design"][0, :states].reshape(states, -1)[:, 0],
+            ssm["transition"].copy(),
+            ssm["selection"] * sigma2**0.5,
+        ),
         made.predicted_state[:, -1].copy(),
         vectors * np.sqrt(np.clip(values, 0.0, None)),
         free,
-        found.params[k:],
         covariates,
-        len(z),
-        orders,
         level,
         scale,
         {

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.signal import lfilter
 
-from forecasting.models.base import FittedEach, bridge, fit_each
+from forecasting.models.base import FittedEach, One, bridge, fit_each
+from forecasting.models.season import adjusted, find_season
 from forecasting.panel import Panel
 
-SEASON = 12
 ALPHAS = np.linspace(0.02, 0.98, 25)
 SKIP = 2  # the running trend of the first two months is not yet a trend
 
@@ -21,7 +21,7 @@ SKIP = 2  # the running trend of the first two months is not yet a trend
 class Theta:
     """Dynamic optimised Theta (Fiorucci et al. 2016), which holds SES with drift (Hyndman and Billah 2003).
 
-    Additive seasonal adjustment on the transformed scale where a test finds a season.
+    On the seasonally adjusted series where its months can be told from noise.
     """
 
     name: ClassVar[str] = "theta"
@@ -70,11 +70,9 @@ class _One:
     level: float
     line: Line
     smoothing: Smoothing
-    season: np.ndarray
     summary: dict[str, Any]
 
     def simulate(self, steps: int, x: np.ndarray, paths: int, rng: np.random.Generator) -> np.ndarray:
-        """Season (12) begins with the month after the last known one."""
         free = max(self.summary["n_months"] - 3, 3)
         # one draw of the unknown spread for a path: tails of Student's t, as short histories deserve
         spread = self.summary["sigma"] * np.sqrt(free / rng.chisquare(free, paths))
@@ -86,27 +84,29 @@ class _One:
             drawn[:, step] = mean + spread * rng.standard_normal(paths)
             level = alpha * drawn[:, step] + (1.0 - alpha) * level
             line = line.then(drawn[:, step])
-        return drawn + self.season[np.arange(steps) % SEASON]
+        return drawn
 
 
-def _fit_one(z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> _One:
+def _fit_one(z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> One:
     filled = bridge(z)
-    season = seasonal_effects(filled) if is_seasonal(filled) else np.zeros(SEASON)
-    adjusted = filled - season[np.arange(len(z)) % SEASON]
-    lines = running_lines(adjusted)
-    fitted = [(smooth(adjusted, lines, alpha), alpha) for alpha in ALPHAS]
-    (sse, smoothing), _ = min(fitted, key=lambda one: one[0][0])
-    sigma = float(np.sqrt(sse / max(len(z) - SKIP - 3, 1)))
-    said = f"theta {1.0 / max(1.0 - smoothing.weight, 1e-3):.3g}, alpha {smoothing.alpha:.2f}"
+    season = find_season(filled)
+    known = int((~np.isnan(z)).sum())
+    return adjusted(fit_smoothing(filled - season.over(len(z)), known), season, len(z))
+
+
+def fit_smoothing(y: np.ndarray, known: int) -> _One:
+    """The likeliest smoothing of y (T, no season, no holes), run to the last month."""
+    lines = running_lines(y)
+    sse, smoothing = min((smooth(y, lines, alpha) for alpha in ALPHAS), key=lambda one: one[0])
+    theta = 1.0 / max(1.0 - smoothing.weight, 1e-3)
     return _One(
-        levels(adjusted, smoothing)[-1],
+        levels(y, smoothing)[-1],
         lines[-1],
         smoothing,
-        np.roll(season, -(len(z) % SEASON)),
         {
-            "chosen": said + (", seasonally adjusted" if season.any() else ", no season"),
-            "sigma": sigma,
-            "n_months": int((~np.isnan(z)).sum()),
+            "chosen": f"theta {theta:.3g}, alpha {smoothing.alpha:.2f}",
+            "sigma": float(np.sqrt(sse / max(len(y) - SKIP - 3, 1))),
+            "n_months": known,
         },
     )
 
@@ -144,22 +144,3 @@ def smooth(y: np.ndarray, lines: list[Line], alpha: float) -> tuple[float, Smoot
         level = decay @ (target[SKIP:] - weight * columns[:, 1]) / (decay @ decay)
     sse = np.sum((target[SKIP:] - columns @ np.array([level, weight])) ** 2)
     return float(sse), Smoothing(float(alpha), float(level), float(weight))
-
-
-def is_seasonal(z: np.ndarray) -> bool:
-    """Autocorrelation at lag 12 beyond its 90 % limit (Assimakopoulos and Nikolopoulos 2000)."""
-    if len(z) < 2 * SEASON or np.ptp(z) == 0:
-        return False
-    u = z - z.mean()
-    r = np.array([u[lag:] @ u[:-lag] for lag in range(1, SEASON + 1)]) / (u @ u)
-    return bool(abs(r[-1]) > 1.645 * np.sqrt((1.0 + 2.0 * np.sum(r[:-1] ** 2)) / len(z)))
-
-
-def seasonal_effects(z: np.ndarray) -> np.ndarray:
-    """Mean distance from the centred yearly average by month (12, that of z[0] first), summing to zero."""
-    weights = np.r_[0.5, np.ones(SEASON - 1), 0.5] / SEASON
-    trend = np.convolve(z, weights, mode="valid")
-    away = np.full(len(z), np.nan)
-    away[SEASON // 2 : SEASON // 2 + len(trend)] = z[SEASON // 2 : SEASON // 2 + len(trend)] - trend
-    effects = np.array([np.nanmean(away[month::SEASON]) for month in range(SEASON)])
-    return np.asarray(effects - effects.mean())
