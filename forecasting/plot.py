@@ -53,8 +53,8 @@ FALLBACK_FONTS = (
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One panel of the chart: history and forecast of a series on one scale."""
+class Pane:
+    """One picture of the chart: history and forecast of a series on one scale."""
 
     title: str
     note: str
@@ -137,7 +137,7 @@ def chart_bytes(
 
 def _panel(
     series: str, history: pd.DataFrame, stages: pd.DataFrame | None, table: pd.DataFrame, catalogue: Catalogue
-) -> Panel:
+) -> Pane:
     rows = table[table["series"] == series]
     # Growth rows stand in the same table in a unit of their own.
     rows = rows[rows["unit"] == rows["unit"].iloc[0]]
@@ -153,7 +153,7 @@ def _panel(
     )
     scale = scale_of(unit, shown.tolist())
     rate = "" if "/" in unit or scale.label.startswith("%") or not scale.label else " a month"
-    return Panel(
+    return Pane(
         _clean(title),
         _quarter_note(scenarios[0][1], unit),
         _clean(f"{scale.label}{rate}"),
@@ -211,7 +211,7 @@ def _clean(text: str) -> str:
 # --- Where it stands
 
 
-def _grid(panels: list[Panel]) -> Grid:
+def _grid(panels: list[Pane]) -> Grid:
     columns = next(many for most, many in ((1, 1), (4, 2), (9, 3), (math.inf, 4)) if len(panels) <= most)
     width, height = {1: (8.2, 3.9), 2: (5.6, 2.7), 3: (4.4, 2.2), 4: (4.0, 1.9)}[columns]
     lines = max(len(_title_lines(panel.title, width)) for panel in panels)
@@ -243,7 +243,7 @@ def _look() -> dict[str, Any]:
 # --- Drawing
 
 
-def _draw(axes: Any, panel: Panel, grid: Grid) -> None:
+def _draw(axes: Any, panel: Pane, grid: Grid) -> None:
     _fans(axes, panel)
     _history(axes, panel)
     for (_, rows), colour in zip(panel.scenarios[1:], OTHER_MEDIANS, strict=False):
@@ -253,7 +253,7 @@ def _draw(axes: Any, panel: Panel, grid: Grid) -> None:
     _titles(axes, panel, grid, "; the intervals reach beyond the picture" if leaves else "")
 
 
-def _fans(axes: Any, panel: Panel) -> None:
+def _fans(axes: Any, panel: Pane) -> None:
     rows = panel.scenarios[0][1]
     for low, high, colour, _ in FANS:
         at, lower = _line(panel, rows, low)
@@ -263,7 +263,7 @@ def _fans(axes: Any, panel: Panel) -> None:
         axes.axvline(rows.index[0].ordinal - 0.5, color=GREY, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
 
 
-def _line(panel: Panel, rows: pd.DataFrame, column: str = "q50") -> tuple[np.ndarray, np.ndarray]:
+def _line(panel: Pane, rows: pd.DataFrame, column: str = "q50") -> tuple[np.ndarray, np.ndarray]:
     """Month numbers and scaled values, from the last published value on, so that the fan opens there."""
     at, values = _ordinals(rows).astype(float), rows[column].to_numpy(dtype=float)
     if len(panel.known) and len(rows) and panel.known.index[-1] == rows.index[0] - 1:
@@ -271,7 +271,7 @@ def _line(panel: Panel, rows: pd.DataFrame, column: str = "q50") -> tuple[np.nda
     return at, values * panel.scale.factor
 
 
-def _history(axes: Any, panel: Panel) -> None:
+def _history(axes: Any, panel: Pane) -> None:
     if panel.known.empty:
         return
     months = pd.period_range(panel.known.index[0], panel.known.index[-1], freq="M")
@@ -295,7 +295,7 @@ def _history(axes: Any, panel: Panel) -> None:
         )
 
 
-def _limits(axes: Any, panel: Panel) -> bool:
+def _limits(axes: Any, panel: Pane) -> bool:
     """Set the height of the picture; true when a fan leaves it."""
     rows = [rows for _, rows in panel.scenarios]
     lines = np.concatenate(
@@ -319,7 +319,7 @@ def _limits(axes: Any, panel: Panel) -> bool:
     return bool(leaves)
 
 
-def _axes(axes: Any, panel: Panel) -> None:
+def _axes(axes: Any, panel: Pane) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     for side in ("top", "right", "left"):
@@ -365,7 +365,7 @@ def _months_axis(axes: Any, first: int, last: int) -> None:
     axes.set_xticks([at for _, at in kept], [str(year) for year, _ in kept])
 
 
-def _titles(axes: Any, panel: Panel, grid: Grid, warning: str) -> None:
+def _titles(axes: Any, panel: Pane, grid: Grid, warning: str) -> None:
     def above(inches: float, text: str, **look: Any) -> None:
         axes.annotate(
             text, (0, 1), xycoords="axes fraction", xytext=(-LEFT * 72, inches * 72),
@@ -381,7 +381,7 @@ def _titles(axes: Any, panel: Panel, grid: Grid, warning: str) -> None:
 # --- Around the panels
 
 
-def _frame(figure: Any, grid: Grid, panels: list[Panel], header: tuple[str, str], source_line: str) -> None:
+def _frame(figure: Any, grid: Grid, panels: list[Pane], header: tuple[str, str], source_line: str) -> None:
     across, down = grid.size
     left = MARGIN / across
     figure.text(left, 1 - 0.33 / down, header[0], fontsize=13, fontweight="bold", color=INK, va="baseline")
@@ -396,7 +396,7 @@ def _frame(figure: Any, grid: Grid, panels: list[Panel], header: tuple[str, str]
     )  # fmt: skip
 
 
-def _legend(panels: list[Panel]) -> Iterator[Any]:
+def _legend(panels: list[Pane]) -> Iterator[Any]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
