@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,8 @@ _FOREIGN = (
     (b"BZh", "compressed"), (b"\xfd7zXZ", "compressed"), (b"\x28\xb5\x2f\xfd", "compressed"),
     (b"7z\xbc\xaf", "compressed"), (b"SQLite format 3", "a database"), (b"\x89HDF", "an HDF5 file"),
     (b"ARROW1", "a Feather file"), (b"\x80\x04", "a Python pickle"), (b"\x80\x05", "a Python pickle"),
-    (b"\x80\x03", "a Python pickle"), (b"{", "JSON"), (b"<", "a web page or XML"),
+    (b"\x80\x03", "a Python pickle"), (b"{", "JSON"), (b"[{", "JSON"), (b"[[", "JSON"),
+    (b"<", "a web page or XML"),
 )  # fmt: skip
 
 
@@ -48,6 +50,7 @@ class Grid:
     separator: str = ""
     sheet: str = ""
     remarks: tuple[str, ...] = ()
+    failure: str = ""  # why this separator cannot be the right one
 
 
 def read_grids(path: Path) -> list[Grid]:
@@ -110,7 +113,6 @@ def _unpacked(content: bytes) -> bytes:
 
 
 def _parquet(content: bytes) -> Grid:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
@@ -121,18 +123,30 @@ def _parquet(content: bytes) -> Grid:
         frame = table.to_pandas()
         named = not isinstance(frame.index, pd.RangeIndex)
         frame = frame.reset_index() if named else frame
+        columns = [frame.iloc[:, at].astype(object).tolist() for at in range(frame.shape[1])]
     except DataError:
         raise
     except Exception as error:  # damaged content fails in many ways inside the reader
         raise DataError(f"the Parquet file cannot be read ({_short(error)}): write it again.") from error
     for column in table.schema:
-        if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
+        if not _is_plain(column.type):
             raise DataError(
-                f"column {shown(column.name)} is of type {column.type}: keep text, numbers and dates only."
+                f"column {shown(column.name)} holds {shown(column.type)}: keep text, numbers and dates only."
             )
-    columns = [frame.iloc[:, at].astype(object).tolist() for at in range(frame.shape[1])]
     rows = zip(*columns, strict=True) if columns else ()
     return Grid(_numbered([tuple(frame.columns), *rows]))
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether a type of Arrow holds text, numbers or dates."""
+    from pyarrow import types
+
+    kind = kind.value_type if types.is_dictionary(kind) else getattr(kind, "storage_type", kind)
+    tests = (
+        types.is_string, types.is_large_string, types.is_string_view, types.is_integer, types.is_floating,
+        types.is_decimal, types.is_date, types.is_timestamp, types.is_boolean, types.is_null,
+    )  # fmt: skip
+    return any(test(kind) for test in tests)
 
 
 def _short(error: BaseException) -> str:
@@ -213,15 +227,7 @@ def _texts(content: bytes) -> list[Grid]:
     first, _, rest = text.partition("\n")
     if hint := re.fullmatch(r'"?sep=([,;\t|])"?\r?', first):
         return [_split(rest, hint[1], remarks, start=2)]
-    grids, failures = [], []
-    for separator in SEPARATORS:
-        try:
-            grids.append(_split(text, separator, remarks))
-        except csv.Error as error:
-            failures.append(error)
-    if not grids:
-        raise DataError(f"the text cannot be split into cells ({_short(failures[0])}): check the quotes.")
-    return grids
+    return [_split(text, separator, remarks) for separator in SEPARATORS]
 
 
 def _decoded(content: bytes) -> tuple[str, tuple[str, ...]]:
@@ -266,9 +272,12 @@ def _japanese(content: bytes) -> bool:
 def _split(text: str, separator: str, remarks: tuple[str, ...], start: int = 1) -> Grid:
     lines = csv.reader(io.StringIO(text.rstrip("\x1a"), newline=""), delimiter=separator, strict=True)
     rows, before = [], start - 1
-    for row in lines:
-        rows.append((before + 1, row))
-        before = lines.line_num + start - 1
+    try:
+        for row in lines:
+            rows.append((before + 1, row))
+            before = lines.line_num + start - 1
+    except csv.Error as error:
+        return Grid((), failure=f"row {before + 1} cannot be split into cells ({error}): check its quotes.")
     said = (f"the separator was read as {_SEPARATOR_NAMES[separator]}",) if separator != "," else ()
     return Grid(_cleaned(rows), separator=separator, remarks=remarks + said)
 

@@ -55,7 +55,7 @@ def read_figures(cells: Sequence[object], where: Callable[[int], str], separator
     texts = {at: _plain(cell) for at, cell in enumerate(cells) if isinstance(cell, str)}
     markers = Counter(cells[at] for at, text in texts.items() if text in MISSING)
     texts = {at: text for at, text in texts.items() if text not in MISSING}
-    comma, remarks = _decimal_comma(texts, where, separator)
+    comma, remarks = _decimal_comma(texts, cells, where, separator)
     values = np.full(len(cells), np.nan)
     for at, cell in enumerate(cells):
         if at in texts:
@@ -74,7 +74,7 @@ def read_figures(cells: Sequence[object], where: Callable[[int], str], separator
 
 
 def _decimal_comma(
-    texts: dict[int, str], where: Callable[[int], str], separator: str
+    texts: dict[int, str], cells: Sequence[object], where: Callable[[int], str], separator: str
 ) -> tuple[bool, list[str]]:
     """Whether the comma is the decimal sign, and the remarks that say so."""
     sure: dict[str, int] = {}
@@ -83,7 +83,9 @@ def _decimal_comma(
         point, comma = POINT.fullmatch(text), COMMA.fullmatch(text)
         if not point and not comma:
             kind = "infinite" if _INFINITE.fullmatch(text) else "not a number"
-            raise DataError(f"{where(at)}: {shown(text)} is {kind}: write a number or leave the cell empty.")
+            raise DataError(
+                f"{where(at)}: {shown(cells[at])} is {kind}: write a number or leave the cell empty."
+            )
         if not (point and comma):
             sure["." if point else ","] = at
         elif "." in text or "," in text:
@@ -91,15 +93,15 @@ def _decimal_comma(
     if len(sure) == 2:
         one, other = sure["."], sure[","]
         raise DataError(
-            f"{where(one)}: {shown(texts[one])} has a decimal point, but {where(other)}:"
-            f" {shown(texts[other])} has a decimal comma: write all numbers in one way."
+            f"{where(one)}: {shown(cells[one])} has a decimal point, but {where(other)}:"
+            f" {shown(cells[other])} has a decimal comma: write all numbers in one way."
         )
     # Commas that separate the cells of a file are not its decimal signs as well, unless a cell proves it.
     if not sure and doubtful and (separator != "," or len(doubtful) == 2):
         at = next(iter(doubtful.values()))
         whole = re.sub("[.,]", "", texts[at])
         raise DataError(
-            f"{where(at)}: {shown(texts[at])} may be {whole} or have three decimals, and no other"
+            f"{where(at)}: {shown(cells[at])} may be {whole} or have three decimals, and no other"
             " number tells: write numbers without thousands separators and with other than three decimals."
         )
     return "," in sure, _remarks("," in sure, texts)

@@ -125,16 +125,20 @@ def _runs_across(header: Cells) -> bool:
 def _unnamed(rows: Sequence[Cells], at: int) -> tuple[int, ...]:
     """The column that holds a month in the next and most later rows, below a cell that is none."""
     below = rows[at + 1 : at + 1 + SAMPLE]
+    if _runs_across(below[0]) or filled(below[0]) < 2:
+        return ()
     found = []
     for column, cell in enumerate(below[0]):
-        if looks_like_month(cell) and not looks_like_month(cell_at(rows[at], column)):
+        title = cell_at(rows[at], column)
+        # The first column may go without a title, as the index of a data frame does.
+        if looks_like_month(cell) and not looks_like_month(title) and (title is not None or column == 0):
             held = [row[column] for row in below if cell_at(row, column) is not None]
             if sum(map(looks_like_month, held)) >= 0.8 * len(held):
                 found.append(column)
     if len(found) > 1:
         numbers = " and ".join(str(column + 1) for column in found)
         raise DataError(f"columns {numbers} all look like months: name the right one 'month'.")
-    return tuple(found) if filled(below[0]) > 1 or len(rows[at]) > 1 else ()
+    return tuple(found)
 
 
 def why_no_months(grid: Grid) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ KEPT = (*TEXTS, "std_error")
 
 @dataclass(frozen=True)
 class Tidy:
-    """One row per cell (N): series, month, day, value, row in the file, kept columns; and what was assumed."""
+    """One row per cell (N): series, month, day, value, row in the file, kept columns; and remarks."""
 
     table: pd.DataFrame
     remarks: tuple[str, ...]
@@ -60,12 +61,10 @@ class Body:
         """A column as names of series; each row needs one."""
         names = [name_of(cell) for cell in self.column(column)]
         if "" in names:
-            raise DataError(
-                f"{self.place(names.index(''), column)}: the name of the series is missing: fill it in."
-            )
+            raise DataError(f"{self.place(names.index(''), column)}: no series is named: fill the name in.")
         return names
 
-    def texts(self) -> dict[str, list[str | None]]:
+    def texts(self) -> dict[str, Any]:
         """The columns unit, stage and source, where the file has them."""
         return {
             name: [None if cell is None else name_of(cell) for cell in self.column(at)]
@@ -107,8 +106,8 @@ def _trimmed(grid: Grid, place: Place) -> tuple[Body, list[str]]:
     for number, cells in rows:
         if filled(cells[width:]):
             raise DataError(
-                f"row {number} has a cell beyond the {width} columns of the header: put quotes around cells that"
-                " hold the separator, and name every column."
+                f"row {number} has a cell beyond the {width} columns of the header: put quotes around cells"
+                " that hold the separator, and name every column."
             )
     padded = [(*cells[:width], *(None,) * (width - len(cells))) for _, cells in rows]
     return Body(header[:width], [number for number, _ in rows], padded, grid.separator), remarks
@@ -134,7 +133,8 @@ def _down(body: Body, place: Place, stem: str) -> tuple[pd.DataFrame, list[str]]
         value = [at for at in free if body.numeric(at)]
         if len(value) != 1:
             raise DataError(
-                f"found a column {shown(body.name(series[0]))} but none named 'value': name the column of values."
+                f"found a column {shown(body.name(series[0]))} but none named 'value':"
+                " name the column of values."
             )
     if value and (series or free == value):
         table, said = _long(body, dates, series, value[0], stem)

@@ -44,8 +44,8 @@ def read_observations(path: Path) -> UserFile:
         months = months_of_history(table)
         if (months < FEWEST_MONTHS).any():
             raise DataError(
-                f"{shown(months.idxmin())} has {counted(months.min(), 'month')} of values: at least {FEWEST_MONTHS}"
-                f" are needed; add earlier months or leave the series out."
+                f"{shown(months.idxmin())} has {counted(months.min(), 'month')} of values, but needs at least"
+                f" {FEWEST_MONTHS}: add earlier months or leave the series out."
             )
         return UserFile(_validated(table), tuple(remarks))
 
@@ -95,10 +95,10 @@ def _stem(path: Path) -> str:
 def _chosen(grids: list[Grid]) -> tuple[Grid, Place, list[str]]:
     """The one grid that holds months: the right separator, the right sheet."""
     held = [grid for grid in grids if grid.rows]
-    if not held:
+    failures = [DataError(grid.failure) for grid in grids if grid.failure]
+    if not held and not failures:
         raise DataError("there is no cell with content: give a header row and one row per month.")
     found: list[tuple[Grid, Place]] = []
-    failures: list[DataError] = []
     for grid in held:
         try:
             place = locate(grid)
@@ -178,7 +178,7 @@ def _holes(table: pd.DataFrame) -> list[str]:
         if longest > LONGEST_HOLE:
             at = months.iloc[int(steps.argmax())] + 1
             raise DataError(
-                f"{shown(name)} has no value for {longest} months from {at}: fill them in or begin after them."
+                f"{shown(name)} has no value for {longest} months from {at}: fill them in or begin later."
             )
         if missing > LARGEST_SHARE_MISSING * (len(part) + missing):
             raise DataError(
