@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import pandas as pd
 
@@ -49,7 +49,7 @@ class Series:
         return bool(self.formula)
 
 
-CATALOGUE_COLUMNS = tuple(field.name for field in fields(Series))
+CATALOGUE_COLUMNS = tuple(one.name for one in fields(Series))
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Catalogue(Mapping[str, Series]):
     """All known series by id, in the order in which people want to read them."""
 
     entries: tuple[Series, ...]
+    _by_id: dict[str, Series] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         ids = [series.id for series in self.entries]
@@ -69,10 +70,10 @@ class Catalogue(Mapping[str, Series]):
                     raise CatalogueError(f"{series.id} refers to {needed}, which the catalogue does not list.")
 
     def __getitem__(self, series: str) -> Series:
-        return self._by_id[series]  # type: ignore[attr-defined, no-any-return]
+        return self._by_id[series]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._by_id)  # type: ignore[attr-defined]
+        return iter(self._by_id)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -88,7 +89,7 @@ class Catalogue(Mapping[str, Series]):
             tuple(
                 Series(
                     **{
-                        **{name: str(row[name]).strip() for name in CATALOGUE_COLUMNS},  # type: ignore[arg-type]
+                        **{name: str(row[name]).strip() for name in CATALOGUE_COLUMNS},
                         "terms": tuple(str(row["terms"]).split()),
                         "core": row["core"] == "yes",
                         "headline": row["headline"] == "yes",
@@ -106,7 +107,7 @@ class Catalogue(Mapping[str, Series]):
         """Ids that match the ids or shell patterns, in catalogue order; unknown ones name their nearest neighbours."""
         wanted: set[str] = set()
         for pattern in patterns:
-            found = [pattern] if pattern in self._by_id else fnmatch.filter(self._by_id, pattern)  # type: ignore[attr-defined]
+            found = [pattern] if pattern in self._by_id else fnmatch.filter(self._by_id, pattern)
             if not found:
                 raise CatalogueError(self._unknown(pattern))
             wanted.update(found)
@@ -114,7 +115,7 @@ class Catalogue(Mapping[str, Series]):
 
     def with_plain(self, ids: Iterable[str], unit: str = "as given") -> Catalogue:
         """The catalogue with an entry of its own for every id that it does not know."""
-        new = [one for one in dict.fromkeys(ids) if one not in self._by_id]  # type: ignore[attr-defined]
+        new = [one for one in dict.fromkeys(ids) if one not in self._by_id]
         return Catalogue((*self.entries, *(Series(one, one, unit) for one in new)))
 
     def _unknown(self, pattern: str) -> str:

@@ -69,4 +69,4 @@ def apply_formula(entry: Series, known: pd.DataFrame, catalogue: Catalogue) -> p
         return first / known[entry.terms[1]].where(known[entry.terms[1]] != 0)
     # Parts are rounded apart from their parent, so that a remainder may come out a few millions below zero.
     parts = [one for one in catalogue.children(entry.terms[0]) if one in known.columns]
-    return (first - known[parts].sum(axis=1)).clip(lower=0.0)
+    return (first - known[parts].sum(axis=1, skipna=False)).clip(lower=0.0)

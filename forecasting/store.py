@@ -100,6 +100,11 @@ def read_stored_observations(folder: Path) -> pd.DataFrame:
     )
 
 
+def read_facts(folder: Path) -> pd.DataFrame:
+    """Published figures to hold against the tables, every cell as printed."""
+    return _read_csv(folder / "press_facts.csv")
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     try:

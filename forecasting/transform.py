@@ -25,7 +25,7 @@ class Transform:
         """Values to the modelling scale; NaN stays NaN."""
         scaled = np.asarray(y, dtype=float) / self.unit
         if self.power == 0.0:
-            return np.log(scaled)
+            return np.log(np.maximum(scaled, 1e-9))
         return (scaled**self.power - 1.0) / self.power if self.power != 1.0 else scaled - 1.0
 
     def inverse(self, z: np.ndarray) -> np.ndarray:

@@ -1,0 +1,62 @@
+"""The command line: commands parse, call the workflow, print. Heavy libraries are imported inside the commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from forecasting import __version__
+from forecasting.cli import data, forecast
+from forecasting.errors import ForecastingError
+
+# typer carries its own click and exports only some of its errors; this is what all of them are.
+UsageMistake: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+app = typer.Typer(
+    help="Forecasts of monthly bilateral trade with intervals that cover, from official figures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("forecast", help=forecast.forecast.__doc__)(forecast.forecast)
+app.add_typer(data.app, name="data")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tradecast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and stop."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; exit code 0 done, 2 the user's mistake in one line, 1 ours with a traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except ForecastingError as error:
+        code = _say(" ".join(str(error).split()))
+    except typer.Abort:
+        code = 130
+    except UsageMistake as error:
+        code = _say(f"{' '.join(error.format_message().split())} See --help.")  # type: ignore[attr-defined]
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(message: str) -> int:
+    print(f"tradecast: {message}", file=sys.stderr)
+    return 2

@@ -28,7 +28,7 @@ def forecaster(name: str, **settings: Any) -> Forecaster:
     module, _, kind = MODELS[name].partition(":")
     made = getattr(importlib.import_module(module), kind)
     try:
-        return made(**settings)  # type: ignore[no-any-return]
+        return made(**settings)
     except TypeError as cause:
         known = ", ".join(made.__dataclass_fields__) or "none"
         raise ModelError(f"{name} does not take {', '.join(settings)}: its settings are {known}.") from cause

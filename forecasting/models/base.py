@@ -129,7 +129,7 @@ def bridge(z: np.ndarray) -> np.ndarray:
     line = np.interp(np.arange(len(z)), np.flatnonzero(~np.isnan(z)), z[~np.isnan(z)])
     for at in holes:
         neighbours = [year for year in (at - 12, at + 12) if 0 <= year < len(z) and not np.isnan(z[year])]
-        season = [z[year] - line_without(z, year) for year in neighbours]
+        season = [z[year] - line_without(z, int(year)) for year in neighbours]
         filled[at] = line[at] + (np.mean(season) if season else 0.0)
     return filled
 

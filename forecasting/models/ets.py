@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,7 +34,7 @@ class Ets:
     """
 
     trends: tuple[str, ...] = (NO_TREND, DAMPED, TREND)
-    seasonal_from: int = 48
+    seasonal_from: int = 120
     max_months: int = 240
 
     name: ClassVar[str] = "ets"
@@ -191,7 +192,9 @@ def estimate(z: np.ndarray, form: Form) -> Estimate:
         _, e = settle(z, form, weights(form, free))
         return 0.5 * float(np.log(max(e @ e / len(z), SMALLEST)))
 
-    begun = min((np.r_[level, np.full(size - 1, -2.0)] for level in (-2.0, 0.0, 2.0)), key=loss)
+    # the likelihood has a second top where the trend follows every month, so both ends are tried
+    corners = product((-2.0, 0.0, 2.0), *[(-2.0, 2.0)] * (form.trend != NO_TREND))
+    begun = min((np.r_[corner, np.full(size - len(corner), -2.0)] for corner in corners), key=loss)
     found = minimize(
         loss, begun, method="L-BFGS-B", bounds=[(-8.0, 8.0)] * size, options={"ftol": 1e-8, "gtol": 1e-4}
     )

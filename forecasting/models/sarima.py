@@ -45,7 +45,7 @@ class Sarima:
     order: tuple[int, int, int] | None = None
     seasonal_order: tuple[int, int, int] | None = None
     max_months: int = 240
-    seasonal_from: int = 48
+    seasonal_from: int = 72
     max_d: int = 1
 
     name: ClassVar[str] = "sarima"

@@ -1,0 +1,31 @@
+# Two commands: `make forecast` and `make test`. Both set up their own .venv on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: forecast test clean
+
+forecast: .venv/.ready
+	@$(BIN)/tradecast forecast
+
+test: .venv/.ready-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -n auto
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "tradecast needs Python 3.11 to 3.13; this is " + sys.version.split()[0] + ". Name another: make forecast PYTHON=python3.12")'
+	@$(PYTHON) -m venv .venv
+
+.venv/.ready: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Setting up .venv (once, about a minute) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/.ready-test: .venv/.ready
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+clean:
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,235 @@
+"""Widen or narrow intervals by what past forecasts missed; re-pair paths across series by how they missed together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from forecasting.forecast import COVERAGES, QUANTILE_COLUMNS, QUANTILES, Forecast
+from forecasting.seeds import stream
+from forecasting.transform import Transform
+
+MIN_ORIGINS = 8
+"""Fewer origins than this say nothing of their own about a 95 % interval: intervals are widened and it is said."""
+
+SHORT_MONTHS = 60
+"""Series with less history than this are calibrated together: their models are overconfident in the same way."""
+
+_SHRINK_ORIGINS = 8.0
+_PAIR_SHRINK = 2.0
+
+
+def error_rows(forecast: Forecast, actual: pd.DataFrame) -> pd.DataFrame:
+    """Quantiles and actual of every forecast cell whose month has been published since.
+
+    Columns: series, cutoff, month, step, months_known, actual and the nine quantiles. ``actual`` (T × n) must end
+    at the cutoff of whoever learns from these rows.
+    """
+    steps = forecast.steps()
+    quantiles = np.quantile(forecast.paths, QUANTILES, axis=0)
+    truth = actual.reindex(index=forecast.months, columns=list(forecast.series)).to_numpy(dtype=float)
+    h, n = np.nonzero((steps >= 1) & ~np.isnan(truth))
+    counted = actual.notna().cumsum()
+    known = {
+        series: int(counted[series].get(cutoff, 0)) for series, cutoff in zip(forecast.series, forecast.cutoff, strict=True)
+    }
+    rows = pd.DataFrame(
+        {
+            "series": [forecast.series[i] for i in n],
+            "cutoff": [forecast.cutoff[i] for i in n],
+            "month": forecast.months[h],
+            "step": steps[h, n],
+            "months_known": [known[forecast.series[i]] for i in n],
+            "actual": truth[h, n],
+        }
+    )
+    return rows.assign(**{column: quantiles[q, h, n] for q, column in enumerate(QUANTILE_COLUMNS)})
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Factors on the distance from the median, by series, step and coverage, and how far they can be trusted.
+
+    ``factors`` maps a series to an h × 4 table (steps × coverages 50, 80, 90, 95); ``origins`` counts the past
+    cutoffs that it rests on; ``scores`` (rows × series) are normal scores of past errors, for coupling.
+    """
+
+    factors: Mapping[str, np.ndarray]
+    origins: Mapping[str, int]
+    scores: pd.DataFrame
+
+
+def say(origins: Mapping[str, int], series: Sequence[str]) -> str:
+    """One line: what the intervals of these series rest on."""
+    counts = [origins.get(one, 0) for one in series]
+    few = [one for one, count in zip(series, counts, strict=True) if count < MIN_ORIGINS]
+    span = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    line = f"Intervals are calibrated on the errors of forecasts from {span} past cutoffs a series"
+    return line + (f"; too few ({MIN_ORIGINS} are needed), so widened, for {', '.join(few)}." if few else ".")
+
+
+def learn(
+    rows: pd.DataFrame, transforms: Mapping[str, Transform], months_known: Mapping[str, int], horizon: int
+) -> Calibration:
+    """Split-conformal factors (Vovk et al. 2005; Lei et al. 2018) on the modelling scale.
+
+    A past error is measured in half-widths of its own interval. Errors are pooled over series of alike history
+    length, each first divided by its series' own typical size, which is shrunk to the pool's by the number of origins.
+    """
+    series = list(months_known)
+    if rows.empty:
+        nothing = pd.DataFrame(columns=series, dtype=float)
+        return Calibration({one: _widened(np.ones((horizon, 4)), 0) for one in series}, dict.fromkeys(series, 0), nothing)
+    stretch, scores = _measured(rows, transforms)
+    origins = rows.groupby("series")["cutoff"].nunique().to_dict()
+    short = np.array([months_known[one] < SHORT_MONTHS for one in rows["series"]])
+    factors: dict[str, np.ndarray] = {}
+    for is_short in (True, False):
+        members = [one for one in series if (months_known[one] < SHORT_MONTHS) is is_short]
+        pool = short == is_short
+        if not pool.any():
+            pool = np.ones(len(rows), dtype=bool)
+        own, shared = _own_sizes(rows[pool], stretch[pool], members)
+        table = _pooled(rows[pool], stretch[pool] / rows.loc[pool, "series"].map(own).fillna(1.0).to_numpy()[:, None], horizon)
+        for one in members:
+            factors[one] = _widened(_increasing(own.get(one, 1.0) * table), origins.get(one, 0) or min(shared, MIN_ORIGINS - 1))
+    wide = rows.assign(score=scores).pivot_table(index=["cutoff", "step"], columns="series", values="score")
+    return Calibration(factors, {one: int(origins.get(one, 0)) for one in series}, wide)
+
+
+def _measured(rows: pd.DataFrame, transforms: Mapping[str, Transform]) -> tuple[np.ndarray, np.ndarray]:
+    """Needed stretch (rows × 4 coverages) and normal score of every past error."""
+    values = rows[["actual", *QUANTILE_COLUMNS]].to_numpy(dtype=float).copy()
+    for one, where in rows.groupby("series").indices.items():
+        values[where] = transforms[str(one)].forward(values[where])
+    actual, quantiles = values[:, 0], values[:, 1:]
+    median = quantiles[:, QUANTILE_COLUMNS.index("q50")]
+    above = actual >= median
+    stretch = np.empty((len(rows), len(COVERAGES)))
+    for at, (low, high) in enumerate(COVERAGES.values()):
+        up = quantiles[:, QUANTILE_COLUMNS.index(high)] - median
+        down = median - quantiles[:, QUANTILE_COLUMNS.index(low)]
+        width = np.where(above, up, down)
+        missed = np.abs(actual - median)
+        stretch[:, at] = np.where(missed == 0, 0.0, missed / np.maximum(width, 1e-12 + 1e-9 * np.abs(median)))
+    at80 = list(COVERAGES).index(80)
+    scores = np.clip(np.where(above, 1.0, -1.0) * stretch[:, at80] * stats.norm.ppf(0.9), -4.0, 4.0)
+    return np.minimum(stretch, 50.0), scores
+
+
+def _own_sizes(rows: pd.DataFrame, stretch: np.ndarray, members: Sequence[str]) -> tuple[dict[str, float], int]:
+    """Typical error of each series against the pool's, shrunk; and how many cutoffs the pool holds."""
+    at80 = list(COVERAGES).index(80)
+    size = pd.Series(np.minimum(stretch[:, at80], 4.0) ** 2, index=rows["series"]).groupby(level=0).mean() ** 0.5
+    typical = float(np.exp(np.log(size.clip(lower=0.05)).mean()))
+    count = rows.groupby("series")["cutoff"].nunique()
+    weight = count / (count + _SHRINK_ORIGINS)
+    own = np.exp(weight * np.log(size.clip(lower=0.05) / typical))
+    return {str(one): float(own[one]) for one in own.index}, int(rows["cutoff"].nunique())
+
+
+def _pooled(rows: pd.DataFrame, stretch: np.ndarray, horizon: int) -> np.ndarray:
+    """Conformal factor by step and coverage (h × 4), each step halfway to the all-step factor."""
+    levels = np.array(list(COVERAGES)) / 100.0
+    everything = _conformal(stretch, levels)
+    table = np.tile(everything, (horizon, 1))
+    for step in range(1, horizon + 1):
+        here = (rows["step"] == step).to_numpy()
+        if here.sum() >= 20:
+            weight = here.sum() / (here.sum() + 60.0)
+            table[step - 1] = weight * _conformal(stretch[here], levels) + (1 - weight) * everything
+    return table
+
+
+def _conformal(stretch: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Smallest factor that would have covered a share (n + 1) / n · level of the past errors."""
+    n = len(stretch)
+    return np.array([np.quantile(stretch[:, at], min(level * (n + 1) / n, 1.0)) for at, level in enumerate(levels)])
+
+
+def _increasing(table: np.ndarray) -> np.ndarray:
+    """Factors kept within reason and such that a wider coverage never gives a narrower interval."""
+    z = stats.norm.ppf(0.5 + np.array(list(COVERAGES)) / 200.0)
+    return np.maximum.accumulate(np.clip(table, 0.3, 6.0) * z, axis=1) / z
+
+
+def _widened(table: np.ndarray, origins: int) -> np.ndarray:
+    """Student instead of normal quantiles where few origins back the factors."""
+    if origins >= MIN_ORIGINS:
+        return table
+    p = 0.5 + np.array(list(COVERAGES)) / 200.0
+    return np.maximum(table, 1.0) * stats.t.ppf(p, max(origins - 1, 2)) / stats.norm.ppf(p)
+
+
+def calibrate(forecast: Forecast, calibration: Calibration, transforms: Mapping[str, Transform]) -> Forecast:
+    """Each path moved away from or towards its cell's median by the factor of its depth; order of paths is kept."""
+    paths = forecast.paths.copy()
+    steps = forecast.steps()
+    half = np.array(list(COVERAGES)) / 200.0
+    for at, series in enumerate(forecast.series):
+        factors, transform = calibration.factors[series], transforms[series]
+        for row in np.flatnonzero(steps[:, at] >= 1):
+            z = transform.forward(paths[:, row, at])
+            ranks = (stats.rankdata(z, method="average") - 0.5) / len(z)
+            factor = np.interp(np.abs(ranks - 0.5), half, factors[min(steps[row, at], len(factors)) - 1])
+            median = np.median(z)
+            moved = median + factor * (z - median)
+            paths[:, row, at] = transform.inverse(_in_order(z, moved))
+    return forecast.with_paths(paths)
+
+
+def _in_order(z: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """The moved values dealt out in the order of the original ones, ties kept equal."""
+    ordered = np.sort(moved)
+    dealt = ordered[np.argsort(np.argsort(z, kind="stable"), kind="stable")]
+    _, inverse, counts = np.unique(z, return_inverse=True, return_counts=True)
+    if (counts == 1).all():
+        return dealt
+    return (np.bincount(inverse, dealt) / counts)[inverse]
+
+
+def correlation(scores: pd.DataFrame, series: Sequence[str]) -> np.ndarray:
+    """Correlation (n × n) of past errors of the same cutoff and step, shrunk to none by the number of shared rows."""
+    table = scores.reindex(columns=list(series))
+    shared = table.notna().astype(float).T @ table.notna().astype(float)
+    raw = table.corr(min_periods=4).fillna(0.0).to_numpy(copy=True)
+    raw *= (shared / (shared + _PAIR_SHRINK)).to_numpy()
+    np.fill_diagonal(raw, 1.0)
+    values, vectors = np.linalg.eigh(raw)
+    fixed = (vectors * np.maximum(values, 1e-6)) @ vectors.T
+    scale = np.sqrt(np.diag(fixed))
+    return fixed / np.outer(scale, scale)
+
+
+def couple(forecast: Forecast, scores: pd.DataFrame, seed: int) -> Forecast:
+    """Re-pair whole paths across series so that they rank together as past errors did (Iman and Conover 1982).
+
+    Only the order of a series' paths changes: its own distribution, and its paths over time, stay as they are.
+    """
+    p, _, n = forecast.paths.shape
+    if n == 1 or p == 1:
+        return forecast
+    order = sorted(range(n), key=lambda at: forecast.series[at])
+    names = [forecast.series[at] for at in order]
+    grid = stats.norm.ppf((np.arange(p) + 0.5) / p)
+    normal = np.column_stack([stream(seed, "couple", one).permutation(grid) for one in names])
+    target = _correlated(normal, correlation(scores, names))
+    steps = forecast.steps()
+    paths = forecast.paths.copy()
+    for column, at in enumerate(order):
+        ahead = steps[:, at] >= 1
+        rank = np.argsort(np.argsort(forecast.paths[:, ahead, at], axis=0, kind="stable"), axis=0).mean(axis=1)
+        source = np.argsort(rank, kind="stable")
+        place = np.argsort(target[:, column], kind="stable")
+        paths[place, :, at] = forecast.paths[source, :, at]
+    return forecast.with_paths(paths)
+
+
+def _correlated(normal: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Normal scores (P × n) given exactly the wanted correlation (n × n)."""
+    present = np.linalg.cholesky(np.corrcoef(normal.T))
+    return normal @ np.linalg.inv(present).T @ np.linalg.cholesky(wanted).T

@@ -1,0 +1,151 @@
+"""From settings to calibrated, coupled paths of one group of series; computed once, then read from the cache."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from forecasting import calibration, store
+from forecasting.compute import Progress, silent
+from forecasting.covariates import held
+from forecasting.experiment import Rolling, rolling
+from forecasting.forecast import Forecast
+from forecasting.models.base import Forecaster
+from forecasting.panel import Panel
+from forecasting.transform import choose_transform
+
+# Past cutoffs that a calibration learns from: every month for short histories, every third for long ones, whose
+# models cost more to fit and whose errors overlap less.
+SHORT_ORIGINS = 16
+LONG_ORIGINS = 12
+LONG_SPACING = 3
+CALIBRATION_HORIZON = 12
+
+
+@dataclass(frozen=True)
+class Made:
+    """Calibrated and coupled paths of some series, with what they rest on."""
+
+    forecast: Forecast
+    described: pd.DataFrame
+    origins: dict[str, int]
+    failures: tuple[str, ...]
+    cached: bool
+    remark: str = ""
+
+    def say(self, series: Sequence[str]) -> str:
+        here = [one for one in series if one in self.origins]
+        return calibration.say(self.origins, here) if here else ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that a group of series is forecast with."""
+
+    model: Forecaster
+    panel: Panel
+    last: pd.Period
+    paths: int
+    seed: int
+    hold_covariates: bool = False
+    workers: int = 1
+    cached: bool = True
+    progress: Progress = silent
+
+    def __call__(self, series: tuple[str, ...]) -> Made:
+        cache = store.Cache(store.cache_folder())
+        key = store.cache_key(
+            "forecast", self.model, self.panel.digest(), series, str(self.last), self.paths, self.seed, self.hold_covariates
+        )
+        if self.cached and (kept := cache.get(key)):
+            return _unpacked(kept, self.model.name)
+        made = self._made(series)
+        return replace(made, remark=cache.put(key, _packed(made))) if self.cached else made
+
+    def _made(self, series: tuple[str, ...]) -> Made:
+        rolled = self._rolled(series)
+        *past, final = rolled.forecasts
+        ready, learned = after_the_model(final, past, self.panel.y, self.seed)
+        return Made(ready, rolled.described, dict(learned.origins), rolled.failures, cached=False)
+
+    def _rolled(self, series: tuple[str, ...]) -> Rolling:
+        origins = [*calibration_origins(self.panel, series, self.model.min_months), (self.panel.cutoff, series)]
+        steps = min((self.last - self.panel.cutoff).n, CALIBRATION_HORIZON)
+        known = [
+            (cutoff, self._future(cutoff, self.last if cutoff == self.panel.cutoff else cutoff + steps), wanted)
+            for cutoff, wanted in origins
+        ]
+        return rolling(
+            self.model, self._panel_at, known, self.paths, self.seed, self.workers, self.progress
+        )
+
+    def _panel_at(self, cutoff: pd.Period) -> Panel:
+        return self.panel.until(cutoff)
+
+    def _future(self, cutoff: pd.Period, last: pd.Period) -> pd.DataFrame:
+        x = held(self.panel.x, cutoff) if self.hold_covariates and cutoff < self.panel.cutoff else self.panel.x
+        return Panel(self.panel.until(cutoff).y, x).future(last)
+
+
+def after_the_model(
+    final: Forecast, past: Sequence[Forecast], y: pd.DataFrame, seed: int
+) -> tuple[Forecast, calibration.Calibration]:
+    """Calibrate and couple a forecast by what earlier ones missed; ``y`` (T × n) ends at the cutoff."""
+    rows = [calibration.error_rows(one, y) for one in past]
+    transforms = {one: choose_transform(y[one].to_numpy(dtype=float)) for one in final.series}
+    months_known = {one: int(y[one].notna().sum()) for one in final.series}
+    learned = calibration.learn(
+        pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(), transforms, months_known, len(final.months)
+    )
+    calibrated = calibration.calibrate(final, learned, transforms)
+    return calibration.couple(calibrated, learned.scores, seed), learned
+
+
+def calibration_origins(
+    panel: Panel, series: tuple[str, ...], min_months: int
+) -> list[tuple[pd.Period, tuple[str, ...]]]:
+    """Past cutoffs to learn from, oldest first, each with the series that had enough history then."""
+    counted = panel.y[list(series)].notna().to_numpy().cumsum(axis=0)
+    origins = []
+    for back in range(1, max(SHORT_ORIGINS, LONG_ORIGINS * LONG_SPACING) + 1):
+        cutoff = panel.cutoff - back
+        if cutoff < panel.months[0]:
+            break
+        enough = counted[-1 - back] >= min_months
+        short = counted[-1] < calibration.SHORT_MONTHS
+        due = np.where(short, back <= SHORT_ORIGINS, back % LONG_SPACING == 0)
+        wanted = tuple(one for one, here in zip(series, enough & due, strict=True) if here)
+        if wanted:
+            origins.append((cutoff, wanted))
+    return origins[::-1]
+
+
+def _packed(made: Made) -> dict[str, np.ndarray]:
+    """Arrays that say everything, for a cache that holds nothing executable."""
+    said = {
+        "series": made.forecast.series,
+        "cutoff": [str(one) for one in made.forecast.cutoff],
+        "months": [str(one) for one in made.forecast.months],
+        "notes": dict(made.forecast.notes),
+        "described": json.loads(made.described.to_json(orient="records")),
+        "origins": made.origins,
+        "failures": made.failures,
+    }
+    return {"paths": made.forecast.paths, "said": np.frombuffer(json.dumps(said).encode(), dtype=np.uint8)}
+
+
+def _unpacked(kept: dict[str, np.ndarray], model: str) -> Made:
+    said = json.loads(kept["said"].tobytes().decode())
+    made = Forecast(
+        kept["paths"],
+        pd.PeriodIndex(said["months"], freq="M"),
+        tuple(said["series"]),
+        tuple(pd.Period(one, "M") for one in said["cutoff"]),
+        model,
+        notes=said["notes"],
+    )
+    return Made(made, pd.DataFrame(said["described"]), said["origins"], tuple(said["failures"]), cached=True)

@@ -1,0 +1,101 @@
+"""Which series a forecast has to model so that what is shown adds up, whatever else was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from forecasting.catalogue import Catalogue
+from forecasting.errors import CatalogueError, DataError
+from forecasting.hierarchy import Tree, core_tree, listed_tree, with_rests
+from forecasting.observations import with_derived
+from forecasting.panel import Panel
+from forecasting.tables import closure
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``core`` is modelled and reconciled first; ``below`` only where something outside the core is shown.
+
+    ``y`` (T × n) holds every series that any model may learn from; ``shown`` is what the user sees.
+    The numbers of a series never depend on what else is shown.
+    """
+
+    shown: tuple[str, ...]
+    core: tuple[str, ...]
+    below: tuple[str, ...]
+    core_tree: Tree
+    listed_tree: Tree
+    y: pd.DataFrame
+    remarks: tuple[str, ...]
+
+
+def plan(panel: Panel, catalogue: Catalogue, patterns: Sequence[str], min_months: int, model: str) -> Plan:
+    """Choose series for these patterns (none: the headline ones, or all of data without any)."""
+    stored = tuple(one for one in panel.series if panel.y[one].notna().sum() >= min_months)
+    derivable = tuple(
+        one for one in catalogue if catalogue[one].core and set(closure([one], catalogue)) <= set(stored)
+    )
+    cores = core_tree(catalogue, derivable)
+    listed = listed_tree(catalogue, stored)
+    y = with_rests(with_rests(with_derived(panel.y, catalogue, derivable), cores), listed)
+    shown, remarks = _shown(panel, catalogue, patterns, stored, min_months, model)
+    needed = closure(shown, catalogue)
+    core = tuple(dict.fromkeys((*derivable, *cores.nodes)))
+    outside = [one for one in needed if one not in core]
+    in_tree = [one for one in outside if one in listed.nodes]
+    loose = [one for one in outside if one not in listed.nodes]
+    below = (*(one for one in listed.bottom if one not in core), *_every_loose(stored, core, listed, loose, catalogue))
+    return Plan(
+        shown,
+        core if any(one in core for one in needed) or in_tree else (),
+        tuple(dict.fromkeys(below)) if outside else (),
+        cores,
+        listed,
+        y[[one for one in y.columns if y[one].notna().sum() >= min_months]],
+        tuple(remarks),
+    )
+
+
+def _every_loose(
+    stored: tuple[str, ...], core: tuple[str, ...], listed: Tree, loose: list[str], catalogue: Catalogue
+) -> tuple[str, ...]:
+    """Series outside every sum: all that the catalogue describes, so that no choice of theirs changes a number.
+
+    Of a user's own file only the ones asked for are modelled: there may be thousands.
+    """
+    described = [one for one in stored if catalogue[one].publisher and one not in core and one not in listed.nodes]
+    return tuple(dict.fromkeys([*described, *loose]))
+
+
+def _shown(
+    panel: Panel, catalogue: Catalogue, patterns: Sequence[str], stored: tuple[str, ...], min_months: int, model: str
+) -> tuple[tuple[str, ...], list[str]]:
+    if patterns:
+        shown = catalogue.select(patterns)
+        exact = [one for one in shown if one in patterns]
+    else:
+        held = set(panel.series)
+        headline = [one for one in catalogue if catalogue[one].headline and set(closure([one], catalogue)) <= held]
+        shown, exact = (*headline, *(one for one in panel.series if not catalogue[one].publisher)), []
+    short = [one for one in shown if not set(closure([one], catalogue)) <= set(stored)]
+    for one in exact:
+        if one in short:
+            raise _too_short(panel, catalogue, one, min_months, model)
+    left = tuple(one for one in shown if one not in short)
+    if not left:
+        raise _too_short(panel, catalogue, short[0], min_months, model)
+    return left, [f"Left out, because {model} needs {min_months} months: {', '.join(short)}."] if short else []
+
+
+def _too_short(panel: Panel, catalogue: Catalogue, series: str, min_months: int, model: str) -> Exception:
+    for term in closure([series], catalogue):
+        if term not in panel.series:
+            return CatalogueError(f"{series} is in the catalogue, but these data hold no value of {term} up to {panel.cutoff}.")
+        known = int(panel.y[term].notna().sum())
+        if known < min_months:
+            advice = "give more history" + (" or a simpler model (--model seasonal_naive needs 13, naive 3)" if min_months > 13 else "")
+            return DataError(f"{model} needs {min_months} months of {term}; {known} are known up to {panel.cutoff}: {advice}.")
+    return DataError(f"{series} cannot be forecast from these data.")

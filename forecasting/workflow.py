@@ -1,0 +1,244 @@
+"""The journeys: from figures to a forecast that can be read, checked and repeated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from forecasting import hierarchy, store
+from forecasting.catalogue import Catalogue
+from forecasting.checks import check_observations
+from forecasting.compute import Progress, silent
+from forecasting.covariates import with_covariates
+from forecasting.errors import DataError
+from forecasting.facts import check_facts
+from forecasting.forecast import Forecast
+from forecasting.models import forecaster
+from forecasting.observations import to_panel, wide, with_derived
+from forecasting.panel import Panel
+from forecasting.periods import Totals, next_full_quarter_end
+from forecasting.pipeline import Made, Run
+from forecasting.plan import Plan, plan
+from forecasting.summary import in_words
+from forecasting.tables import all_totals, closure, forecast_table
+
+DEFAULT_MODEL = "ensemble"
+USES_COVARIATES = ("sarima", "boosting", "ensemble")
+MAX_HORIZON = 60
+SOURCE_LINE = "Source: Trade Statistics of Japan, Ministry of Finance; processed."
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Figures and what they are: observations (long), the panel made of them, and the catalogue."""
+
+    observations: pd.DataFrame
+    panel: Panel
+    catalogue: Catalogue
+    source: str
+    embedded: bool
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def source_line(self) -> str:
+        """What to print under every number."""
+        return SOURCE_LINE if self.embedded else f"Source: {self.source}, as given."
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a forecast."""
+
+    series: tuple[str, ...] = ()
+    horizon: int | None = None
+    model: str = DEFAULT_MODEL
+    paths: int = 2000
+    seed: int = 0
+    as_of: str | None = None
+    data: Path | None = None
+    covariates: Path | None = None
+    hold_covariates: bool = False
+    working_days: bool = False
+    growth: bool = False
+    workers: int = 1
+    cache: bool = True
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A forecast and all that is needed to read it."""
+
+    table: pd.DataFrame
+    forecast: Forecast
+    totals: dict[str, Totals]
+    dataset: Dataset
+    history: pd.DataFrame
+    series: tuple[str, ...]
+    described: pd.DataFrame
+    vintage: str
+    remarks: tuple[str, ...] = ()
+    cached: bool = field(default=False, compare=False)
+
+    @property
+    def source_line(self) -> str:
+        """What to print under every number."""
+        return self.dataset.source_line
+
+    @property
+    def resting(self) -> tuple[str, ...]:
+        """The modelled series that the shown ones rest on."""
+        return (*closure(self.series, self.dataset.catalogue), *self.series)
+
+
+def load(data: Path | None = None) -> Dataset:
+    """The embedded official figures, or a user's own file (ids that the catalogue knows keep their meaning)."""
+    folder = store.data_folder()
+    catalogue = store.read_catalogue(folder)
+    if data is None:
+        observations = store.read_stored_observations(folder)
+        return Dataset(observations, to_panel(observations), catalogue, "official figures", embedded=True)
+    from forecasting.sources.user_file import read_observations
+
+    read = read_observations(data)
+    ids = list(dict.fromkeys(read.observations["series"]))
+    known = catalogue if any(one in catalogue for one in ids) else Catalogue(())
+    panel = to_panel(read.observations)
+    return Dataset(read.observations, panel, known.with_plain(ids), data.name, embedded=False, remarks=read.remarks)
+
+
+def forecast(request: Request, progress: Progress = silent) -> Outlook:
+    """Fit, forecast, calibrate, couple, reconcile: the forecast of what was asked for, from these data."""
+    model = forecaster(request.model)
+    dataset = load(request.data)
+    seen = _as_of(dataset.panel, request.as_of)
+    last = seen.cutoff + _steps(seen, request.horizon)
+    seen, said = _with_covariates(seen, request, last)
+    chosen = plan(seen, dataset.catalogue, request.series, model.min_months, request.model)
+    run = Run(
+        model, Panel(chosen.y, seen.x), last, request.paths, request.seed, request.hold_covariates,
+        request.workers, request.cache, progress,
+    )  # fmt: skip
+    core = run(chosen.core) if chosen.core else None
+    below = run(chosen.below) if chosen.below else None
+    final = _together(core, below, chosen)
+    kinds = all_totals(final, chosen.y, dataset.catalogue, chosen.shown)
+    pieces = [one for one in (core, below) if one]
+    resting = (*closure(chosen.shown, dataset.catalogue), *chosen.shown)
+    rests_on = [line for one in pieces if (line := one.say(resting))]
+    return Outlook(
+        table=forecast_table(final, kinds, dataset.catalogue, growth=request.growth),
+        forecast=final,
+        totals=kinds,
+        dataset=dataset,
+        history=with_derived(chosen.y, dataset.catalogue, chosen.shown)[list(chosen.shown)],
+        series=chosen.shown,
+        described=pd.concat([one.described for one in pieces], ignore_index=True),
+        vintage=seen.digest()[:12],
+        remarks=(*dataset.remarks, *said, *chosen.remarks, *rests_on, *(one.remark for one in pieces if one.remark)),
+        cached=all(one.cached for one in pieces),
+    )
+
+
+def _as_of(panel: Panel, text: str | None) -> Panel:
+    if text is None:
+        return panel
+    try:
+        month = pd.Period(text, freq="M")
+    except ValueError as cause:
+        raise DataError(f"--as-of {text!r} is not a month: write it as 2026-05.") from cause
+    if month > panel.cutoff:
+        raise DataError(f"--as-of {month} lies after the last published month, {panel.cutoff}: leave it out.")
+    return panel.until(month)
+
+
+def _steps(panel: Panel, horizon: int | None) -> int:
+    if horizon is None:
+        return int((next_full_quarter_end(panel.cutoff) - panel.cutoff).n)
+    if not 1 <= horizon <= MAX_HORIZON:
+        raise DataError(f"--horizon {horizon}: give 1 to {MAX_HORIZON} months.")
+    return horizon
+
+
+def _with_covariates(panel: Panel, request: Request, last: pd.Period) -> tuple[Panel, tuple[str, ...]]:
+    """The panel with the covariates that were asked for, and what is assumed of them."""
+    if not (request.covariates or request.working_days):
+        return panel, ()
+    if request.model not in USES_COVARIATES:
+        raise DataError(f"{request.model} uses no covariates: choose --model {', '.join(USES_COVARIATES)}.")
+    tables: list[pd.DataFrame] = []
+    said: tuple[str, ...] = ()
+    name = "working days"
+    if request.working_days:
+        from forecasting.calendar import working_days
+
+        tables.append(working_days(pd.period_range(panel.months[0], last, freq="M")).rename("working_days").to_frame())
+    if request.covariates:
+        from forecasting.sources.user_file import read_covariates
+
+        table, remarks = read_covariates(request.covariates)
+        name = request.covariates.name
+        tables.append(table.loc[: panel.cutoff] if request.as_of and request.hold_covariates else table)
+        said = remarks
+    panel, assumed = with_covariates(panel, pd.concat(tables, axis=1), last, request.hold_covariates, name)
+    return panel, (*said, *assumed)
+
+
+def _together(core: Made | None, below: Made | None, chosen: Plan) -> Forecast:
+    """Core series reconciled, and what lies below them scaled to fit, side by side."""
+    if core is None:
+        assert below is not None
+        return below.forecast
+    above = hierarchy.reconcile(core.forecast, chosen.core_tree)
+    if below is None:
+        return above
+    fitted = hierarchy.fit_below(above, below.forecast, chosen.listed_tree)
+    pieces: dict[str, Forecast] = {}
+    for one in (below.forecast, fitted, above):
+        pieces.update(dict.fromkeys(one.series, one))
+    names = tuple(pieces)
+    return replace(
+        above,
+        paths=np.stack([pieces[one].column(one) for one in names], axis=2),
+        series=names,
+        cutoff=tuple(pieces[one].cutoff[pieces[one].series.index(one)] for one in names),
+        notes={**below.forecast.notes, **above.notes},
+    )
+
+
+def rows_of(dataset: Dataset, series: str) -> pd.DataFrame:
+    """Observations of one series (long); a derived one is computed, its stage is that of its terms."""
+    stored = dataset.observations[dataset.observations["series"] == series]
+    entry = dataset.catalogue[series]
+    if len(stored):
+        return stored.reset_index(drop=True)
+    y = with_derived(dataset.panel.y, dataset.catalogue, [series])[series].dropna()
+    terms = dataset.observations[dataset.observations["series"].isin(closure([series], dataset.catalogue))]
+    stages = terms.groupby("month")["stage"].agg(lambda of: " and ".join(dict.fromkeys(of)))
+    rows = pd.DataFrame({"series": series, "month": y.index, "value": y.to_numpy(), "unit": entry.unit})
+    return rows.assign(stage=stages.reindex(y.index).to_numpy(), std_error=np.nan, source=f"computed: {in_words(entry)}")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Findings on the figures and, for the official ones, verdicts on published facts."""
+
+    findings: pd.DataFrame
+    facts: pd.DataFrame | None
+    remarks: tuple[str, ...] = ()
+
+
+def check(data: Path | None = None) -> Checked:
+    """Schema, gaps, slips and identities of the figures; published facts held against the official ones."""
+    dataset = load(data)
+    findings = check_observations(dataset.observations, dataset.catalogue)
+    if data is not None:
+        return Checked(findings, None, dataset.remarks)
+    held = set(dataset.panel.series)
+    known = [one for one in dataset.catalogue if set(closure([one], dataset.catalogue)) <= held]
+    y = with_derived(dataset.panel.y, dataset.catalogue, known)
+    facts = store.read_facts(store.data_folder())
+    verdicts = check_facts(facts, y, dataset.catalogue, wide(dataset.observations, "stage"))
+    return Checked(findings, verdicts, dataset.remarks)
