@@ -193,7 +193,7 @@ def seasonal_strength(z: np.ndarray) -> float:
 
 
 def differences(z: np.ndarray, x: np.ndarray, seasonal: bool, max_d: int) -> tuple[int, int]:
-    """(d, D): yearly if the season is strong, monthly by KPSS; not ``seasonal``: short and adjusted before."""
+    """(d, D): yearly if the season is strong, monthly by KPSS; not ``seasonal``: short and adjusted."""
     if x.shape[1]:
         with_mean = np.column_stack([np.ones(len(z)), x])
         z = z - with_mean @ np.linalg.lstsq(with_mean, z, rcond=None)[0]
