@@ -90,13 +90,12 @@ def learn(
     factors: dict[str, np.ndarray] = {}
     for is_short in (True, False):
         members = [one for one in series if (months_known[one] < SHORT_MONTHS) is is_short]
-        pool = short == is_short
-        if not pool.any():
-            pool = np.ones(len(rows), dtype=bool)
-        own, shared = _own_sizes(rows[pool], stretch[pool], members)
-        table = _pooled(rows[pool], stretch[pool] / rows.loc[pool, "series"].map(own).fillna(1.0).to_numpy()[:, None], horizon)
+        pool = short == is_short if (short == is_short).any() else np.ones(len(rows), dtype=bool)
+        own, judged = _own_sizes(rows[pool], stretch[pool])
+        table = _pooled(rows[pool], stretch[pool] / judged[:, None], horizon)
+        shared = min(rows.loc[pool, "cutoff"].nunique(), MIN_ORIGINS - 1)
         for one in members:
-            factors[one] = _widened(_increasing(own.get(one, 1.0) * table), origins.get(one, 0) or min(shared, MIN_ORIGINS - 1))
+            factors[one] = _widened(_increasing(own.get(one, 1.0) * table), origins.get(one, 0) or shared)
     wide = rows.assign(score=scores).pivot_table(index=["cutoff", "step"], columns="series", values="score")
     return Calibration(factors, {one: int(origins.get(one, 0)) for one in series}, wide)
 
@@ -121,15 +120,32 @@ def _measured(rows: pd.DataFrame, transforms: Mapping[str, Transform]) -> tuple[
     return np.minimum(stretch, 50.0), scores
 
 
-def _own_sizes(rows: pd.DataFrame, stretch: np.ndarray, members: Sequence[str]) -> tuple[dict[str, float], int]:
-    """Typical error of each series against the pool's, shrunk; and how many cutoffs the pool holds."""
-    at80 = list(COVERAGES).index(80)
-    size = pd.Series(np.minimum(stretch[:, at80], 4.0) ** 2, index=rows["series"]).groupby(level=0).mean() ** 0.5
-    typical = float(np.exp(np.log(size.clip(lower=0.05)).mean()))
-    count = rows.groupby("series")["cutoff"].nunique()
-    weight = count / (count + _SHRINK_ORIGINS)
-    own = np.exp(weight * np.log(size.clip(lower=0.05) / typical))
-    return {str(one): float(own[one]) for one in own.index}, int(rows["cutoff"].nunique())
+def _own_sizes(rows: pd.DataFrame, stretch: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
+    """Typical error of each series against the pool's, shrunk; and for every row the same without its own time.
+
+    A row is judged by a size that has not seen it, nor any forecast that overlaps it: otherwise the pooled factor would
+    be too small by just what each series' size has learned from its own errors.
+    """
+    squares = np.minimum(stretch[:, list(COVERAGES).index(80)], 4.0) ** 2
+    typical = float(np.sqrt(squares.mean())) or 1.0
+    cutoffs = rows["cutoff"].map(lambda month: month.ordinal).to_numpy()
+    reach = int(rows["step"].max())
+    own: dict[str, float] = {}
+    judged = np.ones(len(rows))
+    for one, at in rows.groupby("series").indices.items():
+        own[str(one)] = _shrunk(squares[at], cutoffs[at], typical)
+        for cutoff in np.unique(cutoffs[at]):
+            apart = at[np.abs(cutoffs[at] - cutoff) >= reach]
+            judged[at[cutoffs[at] == cutoff]] = _shrunk(squares[apart], cutoffs[apart], typical)
+    return own, judged
+
+
+def _shrunk(squares: np.ndarray, cutoffs: np.ndarray, typical: float) -> float:
+    if not len(squares):
+        return 1.0
+    count = len(np.unique(cutoffs))
+    size = max(float(np.sqrt(squares.mean())) / typical, 0.05)
+    return float(np.exp(count / (count + _SHRINK_ORIGINS) * np.log(size)))
 
 
 def _pooled(rows: pd.DataFrame, stretch: np.ndarray, horizon: int) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from forecasting import workflow
+from forecasting import pipeline, workflow
 from forecasting.experiment import rolling
 from forecasting.forecast import Forecast
 from forecasting.hierarchy import core_tree, reconcile, with_rests
@@ -44,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     panel, tree = world_panel()
     first, last = pd.Period(arguments.first, "M"), pd.Period(arguments.last, "M")
-    spacing, back = workflow.LONG_SPACING, workflow.LONG_ORIGINS
+    spacing, back = pipeline.LONG_SPACING, pipeline.LONG_ORIGINS
     cutoffs = pd.period_range(first - spacing * back, last, freq="M")[::spacing]
     raw = raw_forecasts(arguments, panel, list(cutoffs))
     scored = [score(raw, at, panel, tree) for at in range(len(raw)) if raw[at].cutoff[0] >= first]
@@ -84,8 +84,8 @@ def raw_forecasts(arguments: argparse.Namespace, panel: Panel, cutoffs: list[pd.
 def score(raw: list[Forecast], at: int, panel: Panel, tree: object) -> pd.DataFrame:
     """Inside or outside, for every cell, way of making the interval and coverage at one cutoff."""
     final, cutoff = raw[at], raw[at].cutoff[0]
-    past = raw[max(0, at - workflow.LONG_ORIGINS) : at]
-    ready, _ = workflow.after_the_model(final, past, panel.y.loc[:cutoff], seed=0)
+    past = raw[max(0, at - pipeline.LONG_ORIGINS) : at]
+    ready, _ = pipeline.after_the_model(final, past, panel.y.loc[:cutoff], seed=0)
     done = reconcile(ready, tree)
     rows = []
     for stage, made in (("raw", final), ("calibrated", ready), ("published", done)):

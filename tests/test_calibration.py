@@ -1,0 +1,132 @@
+"""Calibrated intervals cover what they say; coupling changes pairs and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forecasting.calibration import MIN_ORIGINS, calibrate, correlation, couple, error_rows, learn, say
+from forecasting.forecast import COVERAGES, Forecast
+from forecasting.transform import Transform
+
+LOG = Transform(0.0, 1.0, floor=True)
+H = 4
+
+
+def world(origins: int, series: int = 6, too_narrow: float = 0.5, seed: int = 0) -> tuple[list[Forecast], pd.DataFrame]:
+    """Forecasts whose spread is ``too_narrow`` times that of the truth, and the truth."""
+    rng = np.random.default_rng(seed)
+    names = tuple(f"s{at}" for at in range(series))
+    months = pd.period_range("2000-01", periods=origins + H + 80, freq="M")
+    truth = pd.DataFrame(np.exp(rng.normal(0.0, 0.2, (len(months), series))), index=months, columns=names)
+    made = []
+    for at in range(origins):
+        paths = np.exp(rng.normal(0.0, 0.2 * too_narrow, (400, H, series)))
+        cutoff = months[80 + at - 1]
+        made.append(Forecast(paths, months[80 + at : 80 + at + H], names, (cutoff,) * series, "m"))
+    return made, truth
+
+
+def learned_from(made: list[Forecast], truth: pd.DataFrame):
+    rows = pd.concat([error_rows(one, truth) for one in made], ignore_index=True)
+    known = dict.fromkeys(made[0].series, 100)
+    return learn(rows, dict.fromkeys(known, LOG), known, H)
+
+
+@pytest.mark.parametrize("too_narrow", [0.5, 1.0, 2.0])
+def test_calibrated_coverage_on_an_invented_panel(too_narrow: float) -> None:
+    made, truth = world(24, series=40, too_narrow=too_narrow)
+    learned = learned_from(made, truth)
+    fresh, later = world(40, series=40, too_narrow=too_narrow, seed=1)
+    for percent in (80, 95):
+        inside = []
+        for one in fresh:
+            paths = calibrate(one, learned, dict.fromkeys(one.series, LOG)).paths
+            low, high = np.quantile(paths, [0.5 - percent / 200, 0.5 + percent / 200], axis=0)
+            actual = later.reindex(one.months).to_numpy()
+            inside.append((actual >= low) & (actual <= high))
+        assert np.mean(inside) == pytest.approx(percent / 100, abs=0.035)
+
+
+def test_only_published_months_teach() -> None:
+    made, truth = world(10)
+    cutoff = made[-1].cutoff[0]
+    rows = pd.concat([error_rows(one, truth.loc[:cutoff]) for one in made])
+    assert rows["month"].max() <= cutoff
+    assert (rows["month"] > rows["cutoff"]).all()
+    assert error_rows(made[-1], truth.loc[:cutoff]).empty
+
+
+def test_order_of_paths_and_the_median_stay() -> None:
+    made, truth = world(20)
+    before = made[0]
+    after = calibrate(before, learned_from(made, truth), dict.fromkeys(before.series, LOG))
+    np.testing.assert_array_equal(np.argsort(before.paths, axis=0), np.argsort(after.paths, axis=0))
+    np.testing.assert_allclose(np.median(before.paths, axis=0), np.median(after.paths, axis=0), rtol=0.01)
+
+
+def test_few_origins_are_said_and_widen() -> None:
+    made, truth = world(30, too_narrow=1.0)
+    many, few = learned_from(made, truth), learned_from(made[:3], truth)
+    nothing = learn(pd.DataFrame(), {}, {"s0": 30}, H)
+    at95 = list(COVERAGES).index(95)
+    assert few.factors["s0"][0, at95] > many.factors["s0"][0, at95]
+    assert nothing.factors["s0"][0, at95] > 2.0
+    assert "too few" in say(few.origins, ["s0"])
+    assert "too few" not in say(many.origins, ["s0"])
+    assert few.origins["s0"] == 3 < MIN_ORIGINS
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_wider_coverage_never_gives_a_narrower_interval(seed: int) -> None:
+    made, truth = world(9, series=2, seed=seed)
+    learned = learned_from(made, truth)
+    paths = calibrate(made[0], learned, dict.fromkeys(made[0].series, LOG)).paths
+    widths = [np.subtract(*np.quantile(paths, [0.5 + c / 200, 0.5 - c / 200], axis=0)) for c in COVERAGES]
+    assert all((wide >= narrow - 1e-12).all() for narrow, wide in zip(widths, widths[1:], strict=False))
+
+
+def coupled_scores(rho: float, rows: int = 400) -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    both = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], rows)
+    return pd.DataFrame(both, columns=["s0", "s1"])
+
+
+def test_coupling_keeps_each_series_paths_and_their_course_over_time() -> None:
+    before = world(1, series=3)[0][0]
+    after = couple(before, coupled_scores(0.8), seed=0)
+    for series in before.series:
+        one = {row.tobytes() for row in before.column(series)}
+        assert one == {row.tobytes() for row in after.column(series)}
+
+
+@pytest.mark.parametrize("rho", [-0.7, 0.0, 0.8])
+def test_coupled_paths_rank_together_as_past_errors_did(rho: float) -> None:
+    rng = np.random.default_rng(0)
+    paths = np.exp(np.cumsum(rng.normal(0, 0.1, (2000, H, 2)), axis=1))
+    months = pd.period_range("2026-09", periods=H, freq="M")
+    made = Forecast(paths, months, ("s0", "s1"), (months[0] - 1,) * 2, "m")
+    after = couple(made, coupled_scores(rho), seed=0)
+    reached = np.corrcoef(np.log(after.paths).mean(axis=1).T)[0, 1]
+    assert reached == pytest.approx(rho, abs=0.1)
+
+
+def test_coupling_does_not_depend_on_the_order_of_series() -> None:
+    made = world(1, series=3)[0][0]
+    turned = made.select(("s2", "s0", "s1"))
+    one, two = couple(made, coupled_scores(0.5), 0), couple(turned, coupled_scores(0.5), 0)
+    for series in made.series:
+        np.testing.assert_array_equal(one.column(series), two.column(series))
+
+
+def test_correlation_is_a_correlation_matrix_even_of_contradictory_pairs() -> None:
+    scores = pd.DataFrame(np.random.default_rng(0).normal(size=(12, 5)), columns=list("abcde"))
+    scores.iloc[::2, 0] = np.nan
+    matrix = correlation(scores, ["a", "b", "c", "d", "e", "unknown"])
+    assert np.linalg.eigvalsh(matrix).min() > 0
+    np.testing.assert_allclose(np.diag(matrix), 1.0)
+    np.testing.assert_allclose(matrix[5, :5], 0.0, atol=1e-6)
