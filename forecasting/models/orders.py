@@ -17,7 +17,8 @@ from forecasting.models.choosing import SEASON, aicc
 
 KPSS_LIMIT = 0.463  # its 5 % point
 # few months rarely reject a level, and a level that was none costs more than a difference too many: at 40
-# months of every 14th M3 series, on which it was chosen, MASE fell from 0.90 to 0.87 and coverage of 95 % intervals rose from 82 to 88
+# months of every 14th M3 series, on which it was chosen, MASE fell from 0.90 to
+# 0.87 and coverage of 95 % intervals rose from 82 to 88
 KPSS_LIMIT_SHORT = 0.15
 SEASONAL_STRENGTH = 0.64  # forecast::nsdiffs
 LIMIT = 0.99  # partial autocorrelations beyond it are unit roots for us
