@@ -68,9 +68,7 @@ def test_two_digit_years_are_read_as_posix_does(months):
     assert "1969 to 2068" in found.remarks[0]
 
 
-@pytest.mark.parametrize(
-    ("form", "order"), [("{d:02}/{m:02}/{y}", "day/month"), ("{m}/{d}/{y}", "month/day")]
-)
+@pytest.mark.parametrize(("form", "order"), [("{d:02}/{m:02}/{y}", "day/month"), ("{m}/{d}/{y}", "month/day")])
 def test_an_ambiguous_day_is_decided_by_the_whole_column(form, order):
     cells = [form.format(y=2024, m=m, d=1) for m in range(1, 13)]
     found = read_months(cells, str)

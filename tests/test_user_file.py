@@ -113,9 +113,7 @@ def csv_of(table: list[list[object]], separator: str, encoding: str, comma: bool
     for row in table:
         cells = ["" if cell is None else repr(cell) if isinstance(cell, float) else cell for cell in row]
         if comma:
-            cells = [
-                c.replace(".", ",") if isinstance(r, float) else c for c, r in zip(cells, row, strict=True)
-            ]
+            cells = [c.replace(".", ",") if isinstance(r, float) else c for c, r in zip(cells, row, strict=True)]
         writer.writerow(cells)
     return text.getvalue().encode(encoding)
 
@@ -270,6 +268,8 @@ GOOD = "month;oil\n31.01.2024;1,5\n29.02.2024;2\n31.03.2024;3\n30.04.2024;4\n"
         ("年月,輸入\n2024年1月,1\n2024年2月,2\n2024年3月,3\n".encode("cp932"), "cp932"),
         ("sep=|\nmonth|oil\n2024-01|1\n2024-02|2\n2024-03|3\n", "separator was read as '|'"),
         ("name,2024-01,2024-02,2024-03\noil,1,2,3\n", "months across"),
+        ("series,2024-01,2024-02,2024-03,Total\n200110,1,2,3,6\n", "1 column ignored: 'Total'"),
+        ("month,oil\n2024-01,1.234\n2024-02,2\n2024-03,3\n", "'1.234' was read as 1.234"),
     ],
 )  # fmt: skip
 def test_an_assumption_is_remarked(tmp_path, text, remark):
@@ -278,9 +278,7 @@ def test_an_assumption_is_remarked(tmp_path, text, remark):
 
 def test_columns_of_observations_are_kept(tmp_path):
     rows = "".join(f"007, {m} ,1.5,tonnes,fixed,0.1,customs\n" for m in column())
-    found = read_observations(
-        saved(tmp_path, "Series,Month,Value,Unit,Stage,std_error,Source\n" + rows)
-    ).observations
+    found = read_observations(saved(tmp_path, "Series,Month,Value,Unit,Stage,std_error,Source\n" + rows)).observations
     first = found.iloc[0].to_dict()
     assert first == {"series": "007", "month": pd.Period("2024-01", "M"), "value": 1.5, "unit": "tonnes",
                      "stage": "fixed", "std_error": 0.1, "source": "customs"}  # fmt: skip
@@ -359,9 +357,7 @@ ROWS = [["month", "oil"], *([dt.datetime(2024, m, 1), m * 1.5] for m in range(1,
 
 
 def test_excel_with_titles_merged_and_one_sheet_of_data(tmp_path):
-    path = book_of(
-        tmp_path / "a.xlsx", About=[["made by me"]], Data=[["Trade of Japan"], [], *ROWS], Empty=[]
-    )
+    path = book_of(tmp_path / "a.xlsx", About=[["made by me"]], Data=[["Trade of Japan"], [], *ROWS], Empty=[])
     book = openpyxl.load_workbook(path)
     book["Data"].merge_cells("A1:D1")
     book.save(path)
@@ -389,9 +385,7 @@ def test_excel_formulas_without_results(tmp_path):
 
 
 def test_excel_errors_in_cells_are_named(tmp_path):
-    refused(
-        book_of(tmp_path / "a.xlsx", Data=[*ROWS, [dt.datetime(2024, 7, 1), "#DIV/0!"]]), "row 8.*#DIV/0!"
-    )
+    refused(book_of(tmp_path / "a.xlsx", Data=[*ROWS, [dt.datetime(2024, 7, 1), "#DIV/0!"]]), "row 8.*#DIV/0!")
 
 
 # --- Refusals ----------------------------------------------------------------------------------------------
@@ -424,14 +418,25 @@ def rows_of(values: list[object], start: str = "2024-01") -> str:
         ("month,oil\n2024-01-01,1\n2024-04-01,2\n2024-07-01,3\n", "quarterly"),
         ("month,oil\n2021-01,1\n2022-01,2\n2023-01,3\n", "yearly"),
         ("month,oil\n2024Q1,1\n2024Q2,2\n", "quarter"),
-        ("year,oil\n2021,1\n2022,2\n", "no column of months"),
+        ("year,oil\n2021,1\n2022,2\n", "'2021' is a year"),
+        ("a,b\nx,1\ny,2\n", "no column of months"),
         ("year,jan,feb,mar,apr,may,jun\n2021,1,2,3,4,5,6\n2022,1,2,3,4,5,6\n", "years by months"),
         ("month,oil,oil \n2024-01,1,2\n2024-02,1,2\n", "two columns are named 'oil'"),
         ("name,2024-01,2024-02,2024-03\na,1,2,3\na,1,2,3\n", "two rows are named 'a'"),
         ("a,b,2024-01,2024-02,2024-03\nx,y,1,2,3\n", "'a', 'b' may name the series"),
         ("month,,gas\n2024-01,5,2\n2024-02,1,2\n", "column 2 has values but no name"),
         ("series,month,value\n,2024-01,1\n", "no series is named"),
-        ("month,country,tonnes\n2024-01,JP,1\n", "column 'country' holds text such as 'JP'"),
+        ("month,country,tonnes\n2024-01,JP,1\n", "column 'country' holds no number but text such as 'JP'"),
+        ("month,value,std_error,gas\n2024-01,1,2,3\n", "'std_error' may be a series or tell about one"),
+        ("date,month,oil\n2024-01-01,1,2\n", "'month' may be a series or tell about one"),
+        ("series,month,value,y\na,2024-01,1,2\n", "'value', 'y' may all hold the values"),
+        ("series,series,month,value\na,b,2024-01,1\n", "two columns are named 'series'"),
+        ("id,name,month,value\n1,oil,2024-01,1\n1,gas,2024-01,1\n", "apart by another column"),
+        ("code,2024-01,2024-02,2024-03\n190110,1,2,3\n", "the header and a column look like months"),
+        ("a,2024Q1,2024Q2\nx,1,2\n", "'2024Q1' is a quarter"),
+        ("a,2021,2022\nx,1,2\n", "'2021' is a year"),
+        (rows_of([1, 2, 3]) + ",4\n", "row 5, column 'month': the month is missing"),
+        ("month,нефть\n2024-01,1\n".encode("cp1251"), "encoding that cannot be told"),
         ("series,month,tons,yen\na,2024-01,1,2\n", "name the column of values"),
         ("month,oil\n01/02/2024,1\n02/03/2024,2\n", "day/month or month/day"),
         ("foo,oil\nbar,1\n2024-02,2\n2024-03,3\n", "both look like the header"),

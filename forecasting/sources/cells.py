@@ -79,16 +79,18 @@ def _content(path: Path) -> bytes:
         raise DataError(_not_there(path)) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(
-            f"the file cannot be opened ({reason}): check its path and its permissions."
-        ) from error
+        raise DataError(f"the file cannot be opened ({reason}): check its path and its permissions.") from error
     return _not_too_large(content)
 
 
 def _not_there(path: Path) -> str:
     if not path.parent.is_dir():
         return f"there is no such file, nor a folder {shown(path.parent)}: check the path."
-    near = difflib.get_close_matches(path.name, (one.name for one in path.parent.iterdir()), n=3, cutoff=0.5)
+    try:
+        names = [one.name for one in path.parent.iterdir()]
+    except OSError:
+        names = []  # a folder that may be entered but not listed
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(shown, near))}?" if near else "check the path."
     return f"there is no such file in {shown(path.parent.absolute())}: {hint}"
 
@@ -202,9 +204,7 @@ def _sheet_rows(sheet: object) -> list[tuple[object, ...]]:
     return rows
 
 
-def _check_formulas(
-    sheet: str, rows: Sequence[tuple[object, ...]], written: Sequence[tuple[object, ...]]
-) -> None:
+def _check_formulas(sheet: str, rows: Sequence[tuple[object, ...]], written: Sequence[tuple[object, ...]]) -> None:
     """A program that only writes formulas leaves no results; Excel stores them when it saves."""
     results = [
         (number, value)
@@ -244,6 +244,9 @@ def _decoded(content: bytes) -> tuple[str, tuple[str, ...]]:
     except UnicodeDecodeError:
         if _japanese(content):
             return content.decode("cp932"), ("the text was read as cp932 (Japanese Windows)",)
+    # Western words have an accent here and there; four in a row are letters of another alphabet.
+    if re.search(rb"[\x80-\xff]{4}", content):
+        raise DataError("the text is in an encoding that cannot be told: save the file as CSV in UTF-8.")
     return _strictly(content, "cp1252"), ("the text was read as cp1252 (Western Windows)",)
 
 
@@ -251,9 +254,7 @@ def _strictly(content: bytes, encoding: str) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"byte {error.start + 1} is not {encoding} text: save the file as CSV in UTF-8."
-        ) from error
+        raise DataError(f"byte {error.start + 1} is not {encoding} text: save the file as CSV in UTF-8.") from error
 
 
 def _japanese(content: bytes) -> bool:

@@ -65,9 +65,7 @@ def read_figures(cells: Sequence[object], where: Callable[[int], str], separator
         elif not is_missing(cell):
             raise DataError(f"{where(at)}: {shown(cell)} is not a number: write a number or leave it empty.")
         if np.isinf(values[at]):
-            raise DataError(
-                f"{where(at)}: {shown(cell)} is infinite: write a number or leave the cell empty."
-            )
+            raise DataError(f"{where(at)}: {shown(cell)} is infinite: write a number or leave the cell empty.")
     for marker, times in markers.items():
         remarks.append(f"{shown(marker)} in {counted(times, 'cell')} counted as missing, not as zero")
     return Figures(values, tuple(remarks))
@@ -83,9 +81,7 @@ def _decimal_comma(
         point, comma = POINT.fullmatch(text), COMMA.fullmatch(text)
         if not point and not comma:
             kind = "infinite" if _INFINITE.fullmatch(text) else "not a number"
-            raise DataError(
-                f"{where(at)}: {shown(cells[at])} is {kind}: write a number or leave the cell empty."
-            )
+            raise DataError(f"{where(at)}: {shown(cells[at])} is {kind}: write a number or leave the cell empty.")
         if not (point and comma):
             sure["." if point else ","] = at
         elif "." in text or "," in text:
@@ -96,15 +92,17 @@ def _decimal_comma(
             f"{where(one)}: {shown(cells[one])} has a decimal point, but {where(other)}:"
             f" {shown(cells[other])} has a decimal comma: write all numbers in one way."
         )
+    if sure or not doubtful:
+        return "," in sure, _remarks("," in sure, texts)
     # Commas that separate the cells of a file are not its decimal signs as well, unless a cell proves it.
-    if not sure and doubtful and (separator != "," or len(doubtful) == 2):
-        at = next(iter(doubtful.values()))
+    at = next(iter(doubtful.values()))
+    if separator != "," or len(doubtful) == 2:
         whole = re.sub("[.,]", "", texts[at])
         raise DataError(
             f"{where(at)}: {shown(cells[at])} may be {whole} or have three decimals, and no other"
             " number tells: write numbers without thousands separators and with other than three decimals."
         )
-    return "," in sure, _remarks("," in sure, texts)
+    return False, [f"{shown(cells[at])} was read as {_value(texts[at], False):.15g}"]
 
 
 def _remarks(comma: bool, texts: dict[int, str]) -> list[str]:

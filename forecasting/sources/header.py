@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forecasting.errors import DataError
 from forecasting.sources.cells import Grid
-from forecasting.sources.months import MONTH_NAMES, looks_like_month
+from forecasting.sources.months import MONTH_NAMES, looks_like_month, other_kind
 from forecasting.sources.wording import shown
 
 # First names first: where a file has several, the first that holds months counts.
@@ -16,6 +15,7 @@ MONTH = (
     "month", "ds", "date", "year_month", "yearmonth", "yyyymm", "ref_date", "time_period", "period", "time",
     "timestamp", "months", "年月", "月",
 )  # fmt: skip
+SERIES = ("series", "unique_id", "series_id", "id", "item_id", "series_name", "name")
 YEAR = ("year", "yr", "年")
 HEADER_WITHIN = 40  # rows of titles and notes that may stand above the header
 SAMPLE = 200  # rows that tell what a column holds
@@ -41,9 +41,12 @@ def locate(grid: Grid) -> Place | None:
             return Place(at, columns)
     across = next((at for at in within if _runs_across(rows[at])), len(rows))
     down, columns = next(((at, found) for at in within if (found := _unnamed(rows, at))), (len(rows), ()))
-    if across < len(rows) and across == down:
-        raise DataError("both the header and a column look like months: name the month column 'month'.")
-    if across < down:
+    if across < len(rows) and across == down and not with_name(rows[across], SERIES):
+        raise DataError(
+            "both the header and a column look like months: name the first column 'month' if months run down,"
+            " 'series' if they run across."
+        )
+    if across < len(rows) and across <= down:
         return Place(across, ())
     return _misspelt(rows, named, down) or _below_titles(grid, down, columns)
 
@@ -119,7 +122,7 @@ def name_of(cell: object) -> str:
 
 def _runs_across(header: Cells) -> bool:
     dated = [at for at, cell in enumerate(header) if looks_like_month(cell)]
-    return len(dated) >= 3 and dated[0] > 0 and filled(header[dated[0] :]) <= 1.2 * len(dated)
+    return len(dated) >= 3 and dated[0] > 0 and filled(header[dated[0] :]) <= 1.2 * len(dated) + 1
 
 
 def _unnamed(rows: Sequence[Cells], at: int) -> tuple[int, ...]:
@@ -153,8 +156,10 @@ def why_no_months(grid: Grid) -> str:
         return f"row {number} holds a month, but no header stands above it: add one, such as month,value"
     if sum(lower(cell).removesuffix(".") in MONTH_NAMES for cell in header) >= 6:
         return "this is a table of years by months: give one row per month, with columns year, month, value"
-    if all(re.fullmatch("[12][0-9]{3}", name_of(cell)) for cell in header[1:]):
-        return "the columns are years: give monthly values, one row per month"
+    beside = [(number, cell) for cell in header] + [(below, cells[0]) for below, cells in rows[1:4]]
+    for at, cell in beside:
+        if kind := other_kind(cell):
+            return f"row {at}: {kind}"
     number, cells = rows[1]
     return (
         f"no column of months was found (row {number} begins with {shown(cells[0])}): name the column 'month'"

@@ -13,14 +13,14 @@ import pandas as pd
 from forecasting.errors import DataError
 from forecasting.sources.cells import Grid
 from forecasting.sources.figures import is_missing, looks_like_number, read_figures
-from forecasting.sources.header import Cells, Place, filled, lower, month_cell, name_of, with_name
+from forecasting.sources.header import MONTH, SERIES, YEAR, Cells, Place, filled, lower, month_cell, name_of, with_name
 from forecasting.sources.months import Months, looks_like_month, read_months
 from forecasting.sources.wording import counted, shown, some
 
-SERIES = ("series", "unique_id", "series_id", "id", "item_id", "series_name", "name")
 VALUE = ("value", "y", "values", "obs_value", "target")
 TEXTS = ("unit", "stage", "source")
 KEPT = (*TEXTS, "std_error")
+LONG = (*SERIES, *VALUE, *KEPT)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _trimmed(grid: Grid, place: Place) -> tuple[Body, list[str]]:
         left = counted(place.header, "row")
         remarks.append(f"{left} above the header left out, beginning with {_first(grid.rows[0][1])}")
     count = len(rows)
-    while rows and filled(rows[-1][1]) == 1 and not any(map(looks_like_month, rows[-1][1])):
+    while rows and _is_note(rows[-1][1]):
         rows.pop()
     if len(rows) < count:
         noted, cells = grid.rows[place.header + 1 + len(rows)]
@@ -113,6 +113,11 @@ def _trimmed(grid: Grid, place: Place) -> tuple[Body, list[str]]:
     return Body(header[:width], [number for number, _ in rows], padded, grid.separator), remarks
 
 
+def _is_note(cells: Cells) -> bool:
+    """Whether a row holds one cell of text, as the source below a table does."""
+    return filled(cells) == 1 and not any(looks_like_month(cell) or looks_like_number(cell) for cell in cells)
+
+
 def _first(cells: Cells) -> str:
     return shown(next(cell for cell in cells if cell is not None))
 
@@ -126,18 +131,22 @@ def _down(body: Body, place: Place, stem: str) -> tuple[pd.DataFrame, list[str]]
         lambda row: body.place(row, place.months[-1]),
     )
     dates = _dates(body, months)
-    series, value = (with_name(body.header, names)[:1] for names in (SERIES, VALUE))
+    series, value = with_name(body.header, SERIES)[:1], with_name(body.header, VALUE)
+    _refuse_twins([lower(cell) for cell in body.header if cell is not None and lower(cell) in LONG], "columns")
+    if len(value) > 1 and series:
+        raise DataError(f"{some([shown(body.name(at)) for at in value])} may all hold the values: keep one column.")
     known = {*place.months, *series, *with_name(body.header, KEPT)}
     free = [at for at in range(len(body.header)) if at not in known and body.header[at] is not None]
     if series and not value:
         value = [at for at in free if body.numeric(at)]
         if len(value) != 1:
             raise DataError(
-                f"found a column {shown(body.name(series[0]))} but none named 'value':"
-                " name the column of values."
+                f"found a column {shown(body.name(series[0]))} but none named 'value': name the column of values."
             )
     if value and (series or free == value):
         table, said = _long(body, dates, series, value[0], stem)
+        beside = [at for at in range(len(body.header)) if at not in (*place.months, value[0])]
+        table["rest"] = [str([cells[at] for at in beside]) for cells in body.rows]
         if ignored := [shown(body.name(at)) for at in free if at != value[0]]:
             said.append(f"{counted(len(ignored), 'column')} ignored: {some(ignored)}")
     else:
@@ -146,23 +155,17 @@ def _down(body: Body, place: Place, stem: str) -> tuple[pd.DataFrame, list[str]]
 
 
 def _dates(body: Body, months: Months) -> pd.DataFrame:
-    return pd.DataFrame(
-        {"row": body.numbers, "month": months.periods, "day": [day for *_, day in months.days]}
-    )
+    return pd.DataFrame({"row": body.numbers, "month": months.periods, "day": [day for *_, day in months.days]})
 
 
-def _long(
-    body: Body, dates: pd.DataFrame, series: list[int], value: int, stem: str
-) -> tuple[pd.DataFrame, list[str]]:
+def _long(body: Body, dates: pd.DataFrame, series: list[int], value: int, stem: str) -> tuple[pd.DataFrame, list[str]]:
     names = body.names(series[0]) if series else stem
     errors = with_name(body.header, ("std_error",))[:1]
     figures, remarks = body.figures([value, *errors])
     table = dates.assign(series=names, value=figures[:, 0], **body.texts())
     if errors:
         table["std_error"] = figures[:, 1]
-    said = [
-        "read as long: one row per series and month" if series else f"read as one series, named {shown(stem)}"
-    ]
+    said = ["read as long: one row per series and month" if series else f"read as one series, named {shown(stem)}"]
     if lower(body.header[value]) not in VALUE:
         said.append(f"values were read from column {shown(body.name(value))}")
     return table, said + remarks
@@ -175,10 +178,7 @@ def _wide(body: Body, dates: pd.DataFrame, months: tuple[int, ...]) -> tuple[pd.
         raise DataError("there is no column of values beside the months: add one.")
     _refuse_twins([body.name(at) for at in columns], "columns")
     figures, remarks = body.figures(columns)
-    parts = [
-        dates.assign(series=body.name(at), value=values)
-        for at, values in zip(columns, figures.T, strict=True)
-    ]
+    parts = [dates.assign(series=body.name(at), value=values) for at, values in zip(columns, figures.T, strict=True)]
     return pd.concat(parts, ignore_index=True), said + remarks
 
 
@@ -193,9 +193,11 @@ def _is_series(body: Body, at: int, said: list[str]) -> bool:
     if not body.numeric(at):
         text = next(cell for cell in cells if not is_missing(cell))
         raise DataError(
-            f"column {shown(body.name(at))} holds text such as {shown(text)}: remove it, or name the columns"
-            " series, month, value."
+            f"column {shown(body.name(at))} holds no number but text such as {shown(text)}: correct or remove it,"
+            " or name the columns of a long table series, month, value."
         )
+    if lower(body.header[at]) in (*MONTH, *YEAR, *KEPT, "day"):
+        raise DataError(f"column {shown(body.name(at))} may be a series or tell about one: rename or remove it.")
     return True
 
 

@@ -141,20 +141,23 @@ def read_months(cells: Sequence[object], where: Callable[[int], str]) -> Months:
         at = next(at for at, pair in enumerate(both) if pair[0] != pair[1])
         fitting = [one for one in fitting if all(day <= 1 for _, _, day in one)]
         if len(fitting) != 1:
-            raise DataError(
-                f"{where(at)}: {shown(cells[at])} may be day/month or month/day: write months as 2024-05."
-            )
+            raise DataError(f"{where(at)}: {shown(cells[at])} may be day/month or month/day: write months as 2024-05.")
     return Months(fitting[0], tuple(_remarks(cells, both, fitting[0], day_first)))
 
 
 def _why_not(cell: object) -> str:
     if cell is None:
         return "the month is missing: fill the cell in or remove the row"
+    return other_kind(cell) or f"{shown(cell)} is not a month: write months as 2024-05, or remove the row"
+
+
+def other_kind(cell: object) -> str:
+    """What a cell is instead of a month, and the remedy; empty where it is not known."""
     plain = unicodedata.normalize("NFKC", str(cell)).strip().lower()
     for form, kind, remedy in _NOT_MONTHS:
         if form.fullmatch(plain):
             return f"{shown(cell)} is {kind}, not a month: {remedy}"
-    return f"{shown(cell)} is not a month: write months as 2024-05, or remove the row"
+    return ""
 
 
 def _remarks(

@@ -69,7 +69,7 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        name = path.name if path.name.isprintable() else shown(path.name)
+        name = path.name if path.name.isprintable() and len(path.name) <= 100 else shown(path.name)
         raise DataError(f"{name}: {error}") from error
 
 
@@ -79,7 +79,8 @@ def _monthly(path: Path) -> tuple[pd.DataFrame, list[str]]:
     found = tidy(grid, place, _stem(path))
     table = _completed(found, f"{path.name} [{grid.sheet}]" if grid.sheet else path.name)
     remarks = [*remarks, *found.remarks]
-    empty = [one for one in dict.fromkeys(found.table["series"]) if one not in set(table["series"])]
+    known = set(table["series"])
+    empty = [one for one in dict.fromkeys(found.table["series"]) if one not in known]
     if table.empty:
         raise DataError("every value is missing: write numbers into the value columns.")
     remarks += [f"no value for {some([shown(one) for one in empty])}: left out"] if empty else []
@@ -128,6 +129,7 @@ def _completed(found: Tidy, source: str) -> pd.DataFrame:
     for name, default in (("unit", ""), ("stage", "as_given"), ("source", source)):
         table[name] = table[name].fillna(default) if name in table else default
     table["std_error"] = table.get("std_error", np.nan)
+    table["rest"] = table.get("rest", "")
     order = {name: at for at, name in enumerate(dict.fromkeys(table["series"]))}
     table["order"] = table["series"].map(order)
     return table.sort_values(["order", "month", "row"], kind="stable").reset_index(drop=True)
@@ -142,6 +144,8 @@ def _one_value_a_month(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         at = f"row {one['row']}" if one["row"] == other["row"] else f"rows {one['row']} and {other['row']}"
         if rows["day"].nunique() > 1:
             raise DataError(f"{what} on different days ({at}): {_DAILY}.")
+        if (rows["value"] == one["value"]).all() and rows["rest"].nunique() > 1:
+            raise DataError(f"{what} ({at}), apart by another column: let the series name tell them apart.")
         if rows["value"].nunique() > 1:
             other = rows[rows["value"] != one["value"]].iloc[0]
             raise DataError(
@@ -150,18 +154,14 @@ def _one_value_a_month(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
             )
     kept = table.drop_duplicates(key)
     gone = len(table) - len(kept)
-    return kept, [
-        f"{counted(gone, 'repeated row')} left out, from row {twice['row'].iloc[1]}"
-    ] if gone else []
+    return kept, [f"{counted(gone, 'repeated row')} left out, from row {twice['row'].iloc[1]}"] if gone else []
 
 
 def _refuse_other_frequencies(table: pd.DataFrame) -> None:
     for name, part in table.groupby("series", sort=False):
         step = int(np.gcd.reduce(np.diff(part["month"].astype("int64"))))
         if len(part) >= 3 and step > 1:
-            kind = {3: "quarterly", 6: "half-yearly", 12: "yearly"}.get(
-                step, f"one value every {step} months"
-            )
+            kind = {3: "quarterly", 6: "half-yearly", 12: "yearly"}.get(step, f"one value every {step} months")
             first = " and ".join(str(month) for month in part["month"].iloc[:2])
             raise DataError(f"{shown(name)} is {kind} ({first} follow each other): give monthly values.")
 
@@ -177,9 +177,7 @@ def _holes(table: pd.DataFrame) -> list[str]:
         first = [str(month + 1) for month, step in zip(months, steps, strict=False) if step > 1]
         if longest > LONGEST_HOLE:
             at = months.iloc[int(steps.argmax())] + 1
-            raise DataError(
-                f"{shown(name)} has no value for {longest} months from {at}: fill them in or begin later."
-            )
+            raise DataError(f"{shown(name)} has no value for {longest} months from {at}: fill them in or begin later.")
         if missing > LARGEST_SHARE_MISSING * (len(part) + missing):
             raise DataError(
                 f"{shown(name)} lacks {missing} of {len(part) + missing} months, the first {first[0]}:"
@@ -214,9 +212,7 @@ def _validated(table: pd.DataFrame) -> pd.DataFrame:
     except pa.errors.SchemaErrors as error:
         case = error.failure_cases.iloc[0]
         where = f"row {rows[int(case['index'])]}: " if pd.notna(case["index"]) else ""
-        remedy = _REMEDIES.get(
-            str(case["check"]), f"column {case['column']} fails {case['check']}: correct it"
-        )
+        remedy = _REMEDIES.get(str(case["check"]), f"column {case['column']} fails {case['check']}: correct it")
         raise DataError(f"{where}found {shown(case['failure_case'])}, but {remedy}.") from error
 
 
