@@ -5,7 +5,6 @@ T months · n series · N rows: a row is (origin, series, step), step ≥ 1. No 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -73,9 +72,12 @@ def lag(z: np.ndarray, months: int) -> np.ndarray:
 
 def rolling_mean(z: np.ndarray, months: int) -> np.ndarray:
     """Mean of the known values among the last months, this one included (T × n)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no value known: NaN is the answer
-        return np.nanmean([lag(z, back) for back in range(months)], axis=0)
+    total, count = np.zeros_like(z), np.zeros_like(z)
+    for back in range(months):
+        past = lag(z, back)
+        total += np.nan_to_num(past)
+        count += ~np.isnan(past)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def seasonal_index(z: np.ndarray, month: int) -> np.ndarray:
