@@ -19,6 +19,4 @@ def working_days(months: pd.PeriodIndex, country: str = "JP") -> pd.Series:
     closed = np.array(sorted(holidays.country_holidays(country, years=years)), dtype="datetime64[D]")
     begin = months.to_timestamp().to_numpy().astype("datetime64[D]")
     end = (months + 1).to_timestamp().to_numpy().astype("datetime64[D]")
-    return pd.Series(
-        np.busday_count(begin, end, holidays=closed).astype(float), index=months, name="working_days"
-    )
+    return pd.Series(np.busday_count(begin, end, holidays=closed).astype(float), index=months, name="working_days")

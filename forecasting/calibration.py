@@ -35,7 +35,8 @@ def error_rows(forecast: Forecast, actual: pd.DataFrame) -> pd.DataFrame:
     h, n = np.nonzero((steps >= 1) & ~np.isnan(truth))
     counted = actual.notna().cumsum()
     known = {
-        series: int(counted[series].get(cutoff, 0)) for series, cutoff in zip(forecast.series, forecast.cutoff, strict=True)
+        series: int(counted[series].get(cutoff, 0))
+        for series, cutoff in zip(forecast.series, forecast.cutoff, strict=True)
     }
     rows = pd.DataFrame(
         {
@@ -83,7 +84,9 @@ def learn(
     series = list(months_known)
     if rows.empty:
         nothing = pd.DataFrame(columns=series, dtype=float)
-        return Calibration({one: _widened(np.ones((horizon, 4)), 0) for one in series}, dict.fromkeys(series, 0), nothing)
+        return Calibration(
+            {one: _widened(np.ones((horizon, 4)), 0) for one in series}, dict.fromkeys(series, 0), nothing
+        )
     stretch, scores = _measured(rows, transforms)
     origins = rows.groupby("series")["cutoff"].nunique().to_dict()
     short = np.array([months_known[one] < SHORT_MONTHS for one in rows["series"]])

@@ -80,7 +80,7 @@ class Catalogue(Mapping[str, Series]):
 
     @classmethod
     def from_table(cls, table: pd.DataFrame) -> Catalogue:
-        """Read the columns of ``CATALOGUE_COLUMNS``, all text; ``terms`` separated by blanks, flags ``yes`` or empty."""
+        """Read the columns of ``CATALOGUE_COLUMNS``, all text; ``terms`` separated by blanks, flags ``yes``."""
         missing = [name for name in CATALOGUE_COLUMNS if name not in table.columns]
         if missing:
             raise CatalogueError(f"The catalogue lacks the column {missing[0]}; it has {', '.join(table.columns)}.")
@@ -120,7 +120,11 @@ class Catalogue(Mapping[str, Series]):
 
     def _unknown(self, pattern: str) -> str:
         near = difflib.get_close_matches(pattern, list(self), n=3, cutoff=0.4)
-        loose = [one for one in self if pattern.strip("*").lower() in one.lower() or pattern.lower() in self[one].title.lower()]
+        loose = [
+            one
+            for one in self
+            if pattern.strip("*").lower() in one.lower() or pattern.lower() in self[one].title.lower()
+        ]
         names = list(dict.fromkeys([*loose[:3], *near]))[:3]
         hint = f" Nearest: {', '.join(names)}." if names else ""
         return f"No series matches {pattern!r}.{hint} `tradecast data list` shows all {len(self)}."

@@ -84,9 +84,7 @@ def check_observations(observations: pd.DataFrame, catalogue: Catalogue) -> pd.D
 
 
 def _table(findings: list[Finding]) -> pd.DataFrame:
-    ranked = sorted(
-        findings, key=lambda one: (SEVERITIES.index(one.severity), one.check, one.series, one.month)
-    )
+    ranked = sorted(findings, key=lambda one: (SEVERITIES.index(one.severity), one.check, one.series, one.month))
     return pd.DataFrame([astuple(one) for one in ranked], columns=list(FINDING_COLUMNS))
 
 
@@ -289,13 +287,9 @@ def _twins(logs: pd.DataFrame, y: pd.DataFrame, catalogue: Catalogue) -> tuple[p
     """Decades by which a series is too high if the unit price is its fault (T × n); each one's other."""
     pairs = list(_pairs(y, catalogue))
     price = pd.DataFrame({value: logs[value] - logs[quantity] for _, value, quantity in pairs}, index=y.index)
-    known = pd.DataFrame(
-        {value: y[value].notna() & y[quantity].notna() for _, value, quantity in pairs}, index=y.index
-    )
+    known = pd.DataFrame({value: y[value].notna() & y[quantity].notna() for _, value, quantity in pairs}, index=y.index)
     off = _off(price, known) if pairs else price
-    twin = {
-        one: other for _, value, quantity in pairs for one, other in ((value, quantity), (quantity, value))
-    }
+    twin = {one: other for _, value, quantity in pairs for one, other in ((value, quantity), (quantity, value))}
     return off.assign(**{quantity: -off[value] for _, value, quantity in pairs}), twin
 
 
@@ -308,9 +302,7 @@ def _price_jumps(y: pd.DataFrame, width: pd.DataFrame, catalogue: Catalogue) -> 
         off = _off(_decades(price), price.notna())
         limit = max(PRICE_JUMP, PRICE_SPREADS * _spread(off)[name])
         for month, jump in off[name][off[name].abs() > limit].items():
-            found = (
-                f"{price[name][month]:.3g} {catalogue[name].unit}: {10.0**jump:.2g} times its surroundings"
-            )
+            found = f"{price[name][month]:.3g} {catalogue[name].unit}: {10.0**jump:.2g} times its surroundings"
             yield Finding("warning", "price", name, str(month), found, advice)
 
 

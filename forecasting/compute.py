@@ -35,7 +35,10 @@ def map_tasks(
         return results
     # A fresh interpreter per worker: a forked one may inherit locks of BLAS or OpenMP threads.
     context = multiprocessing.get_context("spawn")
-    with _single_threaded_children(), ProcessPoolExecutor(min(workers, len(todo)), mp_context=context) as pool:
+    with (
+        _single_threaded_children(),
+        ProcessPoolExecutor(min(workers, len(todo)), mp_context=context) as pool,
+    ):
         futures = [pool.submit(function, task) for task in todo]
         try:
             for future in futures:

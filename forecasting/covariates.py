@@ -19,7 +19,9 @@ def with_covariates(
     first = max(_first(table[one], str(one), name) for one in table)
     start = max(first, panel.months[0])
     if start > panel.cutoff:
-        raise DataError(f"{name} begins in {first}, after the last month of the data, {panel.cutoff}: extend it backwards.")
+        raise DataError(
+            f"{name} begins in {first}, after the last month of the data, {panel.cutoff}: extend it backwards."
+        )
     x = table.reindex(pd.period_range(start, last, freq="M")).astype(float)
     remarks = [f"Months before {start} are left out: {name} begins there."] if start > panel.months[0] else []
     for one in x:
@@ -35,8 +37,8 @@ def with_covariates(
             x[one] = x[one].ffill()
         else:
             raise DataError(
-                f"Covariate {one} ends in {known}; the forecast needs it until {last}: extend {name}, shorten --horizon,"
-                f" or give --hold-covariates to assume its last value (it must reach {panel.cutoff} for that)."
+                f"Covariate {one} ends in {known}; the forecast needs it until {last}: extend {name}, shorten"
+                f" --horizon, or give --hold-covariates to assume its last value (it must reach {panel.cutoff} for that)."
             )
     return Panel(panel.y.loc[start:], x), tuple(remarks)
 

@@ -25,7 +25,7 @@ class Job:
     forecaster: Forecaster
     panels: tuple[Panel, ...]
     futures: tuple[pd.DataFrame, ...]
-    series: tuple[str, ...]
+    wanted: tuple[tuple[str, ...], ...]
     paths: int
     seed: int
 
@@ -51,14 +51,15 @@ def work(job: Job) -> Done:
     """Fit and forecast from each cutoff; the truth after a cutoff is not in the job."""
     forecasts: list[Forecast | str] = []
     described = pd.DataFrame()
-    for panel, future in zip(job.panels, job.futures, strict=True):
+    for panel, future, wanted in zip(job.panels, job.futures, job.wanted, strict=True):
         try:
             fitted = job.forecaster.fit(panel)
-            forecasts.append(fitted.predict(future, job.paths, job.seed).select(job.series))
-            described = fitted.describe()
+            forecasts.append(fitted.predict(future, job.paths, job.seed).select(wanted))
+            if panel is job.panels[-1]:
+                described = fitted.describe()
         except ForecastingError as error:
             forecasts.append(str(error))
-    return Done(tuple(forecasts), described[described["series"].isin(job.series)] if len(described) else described)
+    return Done(tuple(forecasts), described[described["series"].isin(job.wanted[-1])] if len(described) else described)
 
 
 def rolling(
@@ -106,19 +107,33 @@ def _jobs(
     part: Forecaster, panels: Sequence[Panel], origins: Sequence[tuple[pd.Period, pd.DataFrame, tuple[str, ...]]],
     paths: int, seed: int,
 ) -> list[tuple[Job, list[int]]]:  # fmt: skip
-    """A job a series, over all its cutoffs (so that order searches are shared), or a job a cutoff for global models."""
+    """A job a series over all its cutoffs, or for global models a job a half-year: choices inside them are shared."""
     if getattr(part, "learns_across_series", False):
-        return [
-            (Job(part, (_long_enough(part, panel),), (future,), wanted, paths, seed), [at])
-            for at, (panel, (_, future, wanted)) in enumerate(zip(panels, origins, strict=True))
-            if wanted
-        ]
+        halves: dict[tuple[int, bool], list[int]] = {}
+        for at, (cutoff, _, wanted) in enumerate(origins):
+            if wanted:
+                # Choices are made anew from June's and December's data on.
+                halves.setdefault(((cutoff + 1).year, (cutoff + 1).month > 6), []).append(at)
+        return [(_global_job(part, panels, origins, half, paths, seed), half) for half in halves.values()]
     jobs = []
     for series in dict.fromkeys(one for _, _, wanted in origins for one in wanted):
         at = [i for i, (_, _, wanted) in enumerate(origins) if series in wanted]
         shown = tuple(replace(panels[i], y=panels[i].y[[series]]) for i in at)
-        jobs.append((Job(part, shown, tuple(origins[i][1] for i in at), (series,), paths, seed), at))
+        jobs.append((Job(part, shown, tuple(origins[i][1] for i in at), ((series,),) * len(at), paths, seed), at))
     return jobs
+
+
+def _global_job(
+    part: Forecaster,
+    panels: Sequence[Panel],
+    origins: Sequence[tuple[pd.Period, pd.DataFrame, tuple[str, ...]]],
+    at: list[int],
+    paths: int,
+    seed: int,
+) -> Job:
+    shown = tuple(_long_enough(part, panels[one]) for one in at)
+    wanted = tuple(origins[one][2] for one in at)
+    return Job(part, shown, tuple(origins[one][1] for one in at), wanted, paths, seed)
 
 
 def _long_enough(part: Forecaster, panel: Panel) -> Panel:

@@ -151,9 +151,7 @@ def check_facts(
 
 def _read(facts: pd.DataFrame, tables: Tables) -> list[Fact]:
     if missing := [name for name in FACT_COLUMNS if name not in facts.columns]:
-        raise DataError(
-            f"The facts lack the column {missing[0]}; they have {', '.join(map(str, facts.columns))}."
-        )
+        raise DataError(f"The facts lack the column {missing[0]}; they have {', '.join(map(str, facts.columns))}.")
     return [_fact(row, tables) for row in facts.to_dict("records")]
 
 
@@ -275,9 +273,7 @@ def _alternatives(fact: Fact, tables: Tables) -> Iterator[tuple[int, Reading, st
     told = fact.reading
     series = [(told.series, ""), *_other_series(told, tables)]
     periods = [(told.start, told.end, ""), *_other_periods(told)]
-    wholes = [(told.of, "")] + [
-        (one, f"share of {_short(one, tables)}") for one in _other_wholes(told, tables)
-    ]
+    wholes = [(told.of, "")] + [(one, f"share of {_short(one, tables)}") for one in _other_wholes(told, tables)]
     for (one, said), (start, end, when), (of, share) in product(series, periods, wholes):
         words = [word for word in (said, when, share) if word]
         if 1 <= len(words) <= 2 and _sensible(one, of, tables):
@@ -298,9 +294,7 @@ def _other_series(told: Reading, tables: Tables) -> list[tuple[str, str]]:
     above = [one for base in (told.series, f"{stem}.{twin}") for one in tables.ancestors(base)]
     beside = [one for one in tables.catalogue.children(parent) if one != told.series] if parent else []
     below = list(tables.catalogue.children(told.series))
-    elsewhere = [
-        one for one in tables.y.columns if one.partition(".")[2] == rest and one.partition(".")[0] != area
-    ]
+    elsewhere = [one for one in tables.y.columns if one.partition(".")[2] == rest and one.partition(".")[0] != area]
     named = {f"{stem}.{twin}": f"by {twin} instead of {measure}"} if twin else {}
     for one in (*above, *beside, *below, *elsewhere):
         named.setdefault(one, _short(one, tables))
@@ -464,9 +458,7 @@ def _two_figures(facts: list[Fact]) -> Iterator[tuple[Fact, list[Fact]]]:
             continue
         if a.reading == b.reading and a.id < b.id and _apart(_span(a), _span(b)):
             yield a, [b]
-        within = (
-            b.reading.start <= a.reading.start and a.reading.end <= b.reading.end and a.reading != b.reading
-        )
+        within = b.reading.start <= a.reading.start and a.reading.end <= b.reading.end and a.reading != b.reading
         if within and a.is_level and b.is_level and _span(a)[0] > _span(b)[1]:
             yield a, [b]
 

@@ -48,9 +48,7 @@ class Forecast:
     def select(self, series: tuple[str, ...]) -> Forecast:
         """The same paths for these series, in this order."""
         at = [self.series.index(one) for one in series]
-        return replace(
-            self, paths=self.paths[:, :, at], series=tuple(series), cutoff=tuple(self.cutoff[i] for i in at)
-        )
+        return replace(self, paths=self.paths[:, :, at], series=tuple(series), cutoff=tuple(self.cutoff[i] for i in at))
 
     def with_paths(self, paths: np.ndarray) -> Forecast:
         """A new forecast with other paths for the same cells."""

@@ -70,7 +70,7 @@ class Panel:
         return replace(self, y=part.loc[known.idxmax() : known[::-1].idxmax()])
 
     def future(self, last: pd.Period) -> pd.DataFrame:
-        """Rows to be forecast: the months after the first cutoff of any series up to ``last``, with what x says of them.
+        """Rows to be forecast: months after the first cutoff of any series up to ``last``, with what x says of them.
 
         With a ragged edge the rows begin before ``cutoff``; cells already known stay as they are.
         """

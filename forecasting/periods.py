@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -99,5 +100,5 @@ def _timeline(forecast: Forecast, history: pd.DataFrame) -> tuple[pd.PeriodIndex
 def _spans(months: pd.PeriodIndex, kind: str) -> Iterator[tuple[pd.Period, int, int]]:
     periods = months.asfreq(_FREQ[kind])
     edges = [0, *(np.flatnonzero(periods.asi8[1:] != periods.asi8[:-1]) + 1), len(months)]
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         yield periods[start], int(start), int(stop)

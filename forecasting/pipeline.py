@@ -59,7 +59,14 @@ class Run:
     def __call__(self, series: tuple[str, ...]) -> Made:
         cache = store.Cache(store.cache_folder())
         key = store.cache_key(
-            "forecast", self.model, self.panel.digest(), series, str(self.last), self.paths, self.seed, self.hold_covariates
+            "forecast",
+            self.model,
+            self.panel.digest(),
+            series,
+            str(self.last),
+            self.paths,
+            self.seed,
+            self.hold_covariates,
         )
         if self.cached and (kept := cache.get(key)):
             return _unpacked(kept, self.model.name)
@@ -73,15 +80,20 @@ class Run:
         return Made(ready, rolled.described, dict(learned.origins), rolled.failures, cached=False)
 
     def _rolled(self, series: tuple[str, ...]) -> Rolling:
-        origins = [*calibration_origins(self.panel, series, self.model.min_months), (self.panel.cutoff, series)]
+        origins = [
+            *calibration_origins(self.panel, series, self.model.min_months),
+            (self.panel.cutoff, series),
+        ]
         steps = min((self.last - self.panel.cutoff).n, CALIBRATION_HORIZON)
         known = [
-            (cutoff, self._future(cutoff, self.last if cutoff == self.panel.cutoff else cutoff + steps), wanted)
+            (
+                cutoff,
+                self._future(cutoff, self.last if cutoff == self.panel.cutoff else cutoff + steps),
+                wanted,
+            )
             for cutoff, wanted in origins
         ]
-        return rolling(
-            self.model, self._panel_at, known, self.paths, self.seed, self.workers, self.progress
-        )
+        return rolling(self.model, self._panel_at, known, self.paths, self.seed, self.workers, self.progress)
 
     def _panel_at(self, cutoff: pd.Period) -> Panel:
         return self.panel.until(cutoff)
@@ -99,7 +111,10 @@ def after_the_model(
     transforms = {one: choose_transform(y[one].to_numpy(dtype=float)) for one in final.series}
     months_known = {one: int(y[one].notna().sum()) for one in final.series}
     learned = calibration.learn(
-        pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(), transforms, months_known, len(final.months)
+        pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(),
+        transforms,
+        months_known,
+        len(final.months),
     )
     calibrated = calibration.calibrate(final, learned, transforms)
     return calibration.couple(calibrated, learned.scores, seed), learned

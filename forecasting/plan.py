@@ -35,9 +35,7 @@ class Plan:
 def plan(panel: Panel, catalogue: Catalogue, patterns: Sequence[str], min_months: int, model: str) -> Plan:
     """Choose series for these patterns (none: the headline ones, or all of data without any)."""
     stored = tuple(one for one in panel.series if panel.y[one].notna().sum() >= min_months)
-    derivable = tuple(
-        one for one in catalogue if catalogue[one].core and set(closure([one], catalogue)) <= set(stored)
-    )
+    derivable = tuple(one for one in catalogue if catalogue[one].core and set(closure([one], catalogue)) <= set(stored))
     cores = core_tree(catalogue, derivable)
     listed = listed_tree(catalogue, stored)
     y = with_rests(with_rests(with_derived(panel.y, catalogue, derivable), cores), listed)
@@ -47,7 +45,10 @@ def plan(panel: Panel, catalogue: Catalogue, patterns: Sequence[str], min_months
     outside = [one for one in needed if one not in core]
     in_tree = [one for one in outside if one in listed.nodes]
     loose = [one for one in outside if one not in listed.nodes]
-    below = (*(one for one in listed.bottom if one not in core), *_every_loose(stored, core, listed, loose, catalogue))
+    below = (
+        *(one for one in listed.bottom if one not in core),
+        *_every_loose(stored, core, listed, loose, catalogue),
+    )
     return Plan(
         shown,
         core if any(one in core for one in needed) or in_tree else (),
@@ -71,7 +72,12 @@ def _every_loose(
 
 
 def _shown(
-    panel: Panel, catalogue: Catalogue, patterns: Sequence[str], stored: tuple[str, ...], min_months: int, model: str
+    panel: Panel,
+    catalogue: Catalogue,
+    patterns: Sequence[str],
+    stored: tuple[str, ...],
+    min_months: int,
+    model: str,
 ) -> tuple[tuple[str, ...], list[str]]:
     if patterns:
         shown = catalogue.select(patterns)
@@ -93,9 +99,15 @@ def _shown(
 def _too_short(panel: Panel, catalogue: Catalogue, series: str, min_months: int, model: str) -> Exception:
     for term in closure([series], catalogue):
         if term not in panel.series:
-            return CatalogueError(f"{series} is in the catalogue, but these data hold no value of {term} up to {panel.cutoff}.")
+            return CatalogueError(
+                f"{series} is in the catalogue, but these data hold no value of {term} up to {panel.cutoff}."
+            )
         known = int(panel.y[term].notna().sum())
         if known < min_months:
-            advice = "give more history" + (" or a simpler model (--model seasonal_naive needs 13, naive 3)" if min_months > 13 else "")
-            return DataError(f"{model} needs {min_months} months of {term}; {known} are known up to {panel.cutoff}: {advice}.")
+            advice = "give more history" + (
+                " or a simpler model (--model seasonal_naive needs 13, naive 3)" if min_months > 13 else ""
+            )
+            return DataError(
+                f"{model} needs {min_months} months of {term}; {known} are known up to {panel.cutoff}: {advice}."
+            )
     return DataError(f"{series} cannot be forecast from these data.")

@@ -142,9 +142,7 @@ def _numbers(texts: pd.Series, path: Path) -> np.ndarray:
     numbers = np.array([_number(text) for text in texts], dtype=float)
     wrong = np.isinf(numbers)
     if wrong.any():
-        raise DataError(
-            f"{path}, line {_line(wrong)}: {texts.name} {texts[wrong].iloc[0]!r} is not a number."
-        )
+        raise DataError(f"{path}, line {_line(wrong)}: {texts.name} {texts[wrong].iloc[0]!r} is not a number.")
     return numbers
 
 
@@ -188,9 +186,7 @@ def write_bytes(content: bytes, path: Path) -> None:
 
 def flat(table: pd.DataFrame) -> pd.DataFrame:
     """Columns of numbers or text only: months and other objects as text, a named index as a column."""
-    plain = (
-        table if isinstance(table.index, pd.RangeIndex) and table.index.name is None else table.reset_index()
-    )
+    plain = table if isinstance(table.index, pd.RangeIndex) and table.index.name is None else table.reset_index()
     plain = plain.rename(columns=str)
     if twice := plain.columns[plain.columns.duplicated()].tolist():
         raise DataError(f"The table has two columns named {twice[0]}: rename one.")
@@ -200,9 +196,7 @@ def flat(table: pd.DataFrame) -> pd.DataFrame:
 def _plain_column(column: pd.Series) -> pd.Series:
     if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c":
         if column.dtype.kind == "f" and np.isinf(column.to_numpy(dtype=float, na_value=np.nan)).any():
-            raise DataError(
-                f"The column {column.name} holds an infinite value: only finite numbers can be written."
-            )
+            raise DataError(f"The column {column.name} holds an infinite value: only finite numbers can be written.")
         return column
     cells = [None if pd.isna(cell) else cell if isinstance(cell, str) else str(cell) for cell in column]
     return pd.Series(cells, index=column.index, name=column.name, dtype=object)
@@ -310,9 +304,7 @@ def _number_format(row: Mapping[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return (
-        value if isinstance(value, str) else f"{value:,.2f}" if isinstance(value, float) else str(value or "")
-    )
+    return value if isinstance(value, str) else f"{value:,.2f}" if isinstance(value, float) else str(value or "")
 
 
 def _timeless(book: bytes) -> bytes:

@@ -64,7 +64,12 @@ def _derived(formula: str, terms: list[_Column]) -> _Column:
             return a - rest[0]
         if formula == "ratio":
             # Where nothing is traded there is no price.
-            return np.divide(a, rest[0], out=np.full(np.broadcast_shapes(a.shape, rest[0].shape), np.nan), where=(rest[0] != 0) & (a != 0))
+            return np.divide(
+                a,
+                rest[0],
+                out=np.full(np.broadcast_shapes(a.shape, rest[0].shape), np.nan),
+                where=(rest[0] != 0) & (a != 0),
+            )
         return np.maximum(a - np.sum(rest, axis=0), 0.0)
 
     return _Column(
@@ -100,7 +105,9 @@ def forecast_table(
             "period": table["period"],
         }
     )
-    return table.loc[rank.sort_values(list(rank.columns), kind="stable").index, list(FORECAST_COLUMNS)].reset_index(drop=True)
+    return table.loc[rank.sort_values(list(rank.columns), kind="stable").index, list(FORECAST_COLUMNS)].reset_index(
+        drop=True
+    )
 
 
 def _cutoff(series: str, cutoffs: dict[str, pd.Period], catalogue: Catalogue) -> pd.Period:

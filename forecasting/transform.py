@@ -11,7 +11,7 @@ LABELS = {0.0: "log", 0.5: "square root", 1.0: "level"}
 
 @dataclass(frozen=True)
 class Transform:
-    """Box–Cox power (0 = log, 0.5 = square root, 1 = level) around a unit; ``floor`` keeps the inverse at or above zero."""
+    """Box–Cox power (0 = log, 0.5 = square root, 1 = level) around a unit; with ``floor`` never below zero."""
 
     power: float
     unit: float

@@ -137,7 +137,13 @@ def forecast(request: Request, progress: Progress = silent) -> Outlook:
         series=chosen.shown,
         described=pd.concat([one.described for one in pieces], ignore_index=True),
         vintage=seen.digest()[:12],
-        remarks=(*dataset.remarks, *said, *chosen.remarks, *rests_on, *(one.remark for one in pieces if one.remark)),
+        remarks=(
+            *dataset.remarks,
+            *said,
+            *chosen.remarks,
+            *rests_on,
+            *(one.remark for one in pieces if one.remark),
+        ),
         cached=all(one.cached for one in pieces),
     )
 
@@ -218,7 +224,9 @@ def rows_of(dataset: Dataset, series: str) -> pd.DataFrame:
     terms = dataset.observations[dataset.observations["series"].isin(closure([series], dataset.catalogue))]
     stages = terms.groupby("month")["stage"].agg(lambda of: " and ".join(dict.fromkeys(of)))
     rows = pd.DataFrame({"series": series, "month": y.index, "value": y.to_numpy(), "unit": entry.unit})
-    return rows.assign(stage=stages.reindex(y.index).to_numpy(), std_error=np.nan, source=f"computed: {in_words(entry)}")
+    return rows.assign(
+        stage=stages.reindex(y.index).to_numpy(), std_error=np.nan, source=f"computed: {in_words(entry)}"
+    )
 
 
 @dataclass(frozen=True)

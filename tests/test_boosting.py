@@ -57,12 +57,12 @@ def test_errors_of_a_path_stay_together(panel: Panel) -> None:
 
 def test_error_vectors_are_drawn_whole_and_chained_beyond_their_length() -> None:
     vectors = np.array([[1.0, 2.0, 3.0]] * 50 + [[10.0, np.nan, np.nan]] * 50)
-    errors = Errors(vectors, np.ones(1))
-    whole = errors.whole(5)
+    errors = Errors(vectors, np.ones(1), np.zeros(len(vectors), dtype=bool))
+    whole = errors.whole(5, sparse=False)
     assert whole.shape == (50, 3)
     drawn = _draw(whole, 5, 8, np.random.default_rng(0))
     np.testing.assert_array_equal(drawn, [[1.0, 2.0, 3.0, 4.0, 5.0]] * 8)
-    assert len(errors.whole(1)) == 100
+    assert len(errors.whole(1, sparse=False)) == 100
 
 
 def test_a_series_says_the_same_whatever_the_number_of_threads(panel: Panel) -> None:
@@ -97,7 +97,7 @@ def test_only_the_last_months_are_learned_from() -> None:
 def test_more_rows_than_allowed_are_thinned() -> None:
     panel = invented(series=4)
     fitted = replace(SMALL, max_rows=300).fit(panel)
-    assert fitted.n_rows == 300
+    assert fitted.learned.n_rows == 300
     assert "300 rows of 4 series" in fitted.describe()["chosen"].iloc[0]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,7 +89,7 @@ def test_wider_coverage_never_gives_a_narrower_interval(seed: int) -> None:
     learned = learned_from(made, truth)
     paths = calibrate(made[0], learned, dict.fromkeys(made[0].series, LOG)).paths
     widths = [np.subtract(*np.quantile(paths, [0.5 + c / 200, 0.5 - c / 200], axis=0)) for c in COVERAGES]
-    assert all((wide >= narrow - 1e-12).all() for narrow, wide in zip(widths, widths[1:], strict=False))
+    assert all((wide >= narrow - 1e-12).all() for narrow, wide in pairwise(widths))
 
 
 def coupled_scores(rho: float, rows: int = 400) -> pd.DataFrame:

@@ -78,9 +78,7 @@ def test_the_order_is_by_severity(embedded):
 
 def test_months_as_periods_and_as_text_give_the_same(embedded):
     periods = RUSSIA.assign(month=pd.PeriodIndex(RUSSIA["month"], freq="M"))
-    pd.testing.assert_frame_equal(
-        check_observations(periods, CATALOGUE), check_observations(RUSSIA, CATALOGUE)
-    )
+    pd.testing.assert_frame_equal(check_observations(periods, CATALOGUE), check_observations(RUSSIA, CATALOGUE))
 
 
 @SLOW
@@ -88,9 +86,7 @@ def test_months_as_periods_and_as_text_give_the_same(embedded):
 def test_a_thousandfold_slip_in_any_positive_series_is_found(at, factor):
     row = OBSERVATIONS.loc[at]
     area = OBSERVATIONS["series"].str.startswith(row["series"].split(".")[0])
-    rows = OBSERVATIONS.assign(
-        value=OBSERVATIONS["value"].where(OBSERVATIONS.index != at, row["value"] * factor)
-    )
+    rows = OBSERVATIONS.assign(value=OBSERVATIONS["value"].where(OBSERVATIONS.index != at, row["value"] * factor))
     assert not _hits(check_observations(rows[area], CATALOGUE), "slip", row).empty, row.to_dict()
 
 
@@ -136,12 +132,9 @@ def _invented(seed: int, sigma: float, months: int) -> tuple[pd.DataFrame, Catal
         pd.DataFrame({"series": name, "month": index.astype(str), "value": np.round(values)})
         for name, values in columns.items()
     ]
-    rows = pd.concat(tables, ignore_index=True).assign(
-        unit="mn_jpy", stage="latest", std_error=np.nan, source=""
-    )
+    rows = pd.concat(tables, ignore_index=True).assign(unit="mn_jpy", stage="latest", std_error=np.nan, source="")
     entries = [
-        Series(name, name, "mn_jpy", parent="all.value" if name in ("a.value", "b.value") else "")
-        for name in columns
+        Series(name, name, "mn_jpy", parent="all.value" if name in ("a.value", "b.value") else "") for name in columns
     ]
     price = Series("a.unit_price", "a", "mn_jpy/t", formula="ratio", terms=("a.value", "a.quantity"))
     return rows, Catalogue((*entries, price))

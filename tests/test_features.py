@@ -63,9 +63,7 @@ def test_typical_change_is_that_of_a_loop() -> None:
         for i in range(z.shape[1]):
             changes = [abs(z[u, i] - z[u - 1, i]) for u in range(1, t + 1)]
             changes = [one for one in changes if not np.isnan(one)]
-            np.testing.assert_allclose(
-                made[t, i], max(np.mean(changes), LEAST_SCALE) if changes else LEAST_SCALE
-            )
+            np.testing.assert_allclose(made[t, i], max(np.mean(changes), LEAST_SCALE) if changes else LEAST_SCALE)
 
 
 def test_smoothed_levels_are_those_of_a_loop() -> None:
@@ -144,9 +142,7 @@ def test_level_and_unit_of_a_series_do_not_matter(shift: float, factor: float) -
 
 def test_calendar_columns_compare_with_the_origin_and_the_year_before() -> None:
     quantity = np.arange(40.0) ** 2
-    made = calendar_columns(
-        "q", quantity, Rows(np.array([20, 3, 20]), np.zeros(3, int), np.array([2, 2, 14]))
-    )
+    made = calendar_columns("q", quantity, Rows(np.array([20, 3, 20]), np.zeros(3, int), np.array([2, 2, 14])))
     assert made["q"].tolist() == [22.0**2, 5.0**2, 34.0**2]
     assert made["q, change"].tolist() == [22.0**2 - 20**2, 5.0**2 - 3**2, 34.0**2 - 20**2]
     np.testing.assert_equal(made["q, change from a year before"], [22.0**2 - 10**2, np.nan, 34.0**2 - 10**2])

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from forecasting.catalogue import Catalogue, Series
 from forecasting.forecast import Forecast
-from forecasting.hierarchy import CORE_REST, LISTED_REST, core_tree, fit_below, listed_tree, reconcile, with_rests
+from forecasting.hierarchy import (
+    CORE_REST,
+    LISTED_REST,
+    core_tree,
+    fit_below,
+    listed_tree,
+    reconcile,
+    with_rests,
+)
 
 CATALOGUE = Catalogue(
     (
@@ -72,7 +80,11 @@ def test_series_outside_the_tree_are_untouched_bit_for_bit() -> None:
     made = forecast(3)
     other = Forecast(made.paths[:, :, :1], made.months, ("other",), made.cutoff[:1], "m")
     both = Forecast(
-        np.concatenate([made.paths, other.paths], axis=2), made.months, (*made.series, "other"), (*made.cutoff, made.cutoff[0]), "m"
+        np.concatenate([made.paths, other.paths], axis=2),
+        made.months,
+        (*made.series, "other"),
+        (*made.cutoff, made.cutoff[0]),
+        "m",
     )
     assert reconcile(both, CORE).column("other").tobytes() == other.column("other").tobytes()
     assert reconcile(other, CORE) is other
@@ -102,7 +114,9 @@ def test_below_the_core_parts_fill_what_the_core_leaves(seed: int, dead: bool) -
             np.testing.assert_array_equal(made.column(series), core.column(series))
     vehicles = made.column("cars") + made.column("trucks")
     assert (made.column("vehicles") - vehicles >= -1e-9 * made.column("vehicles")).all()
-    assert (made.column("exports") - made.column("vehicles") - made.column("tools") >= -1e-9 * made.column("exports")).all()
+    assert (
+        made.column("exports") - made.column("vehicles") - made.column("tools") >= -1e-9 * made.column("exports")
+    ).all()
     assert (made.paths >= 0).all()
 
 

@@ -30,9 +30,7 @@ def seasonal(months: int, seed: int = 0, noise: float = 0.1) -> np.ndarray:
 
 def oracle(z: np.ndarray, form: Form) -> ETSModel:
     kind = {"N": {}, "A": {"trend": "add"}, "Ad": {"trend": "add", "damped_trend": True}}[form.trend]
-    return ETSModel(
-        z, error="add", **kind, **({"seasonal": "add", "seasonal_periods": 12} if form.season else {})
-    )
+    return ETSModel(z, error="add", **kind, **({"seasonal": "add", "seasonal_periods": 12} if form.season else {}))
 
 
 def in_statsmodels_order(form: Form, by: Weights, first: State) -> np.ndarray:
@@ -69,9 +67,7 @@ def test_paths_have_the_mean_and_variance_of_statsmodels(form: Form) -> None:
     one = fit_form(z, form, 0)
     drawn = one.simulate(6, X6, 40_000, np.random.default_rng(0))
     made = estimate((z - z.mean()) / z.std(), form)
-    theirs = oracle((z - z.mean()) / z.std(), form).smooth(
-        in_statsmodels_order(form, made.weights, made.first)
-    )
+    theirs = oracle((z - z.mean()) / z.std(), form).smooth(in_statsmodels_order(form, made.weights, made.first))
     drawn_too = np.asarray(theirs.simulate(6, anchor="end", repetitions=4000, rng=np.random.default_rng(1)))
     spread = z.std() * drawn_too.std(axis=1)
     mean = z.mean() + z.std() * np.asarray(theirs.forecast(6))
@@ -98,8 +94,7 @@ def test_ets_says_how_many_months_were_bridged() -> None:
 def test_the_form_is_chosen_anew_only_in_june_and_december() -> None:
     y = invented(series=1, months=72, last="2026-11").y
     made = [
-        forecaster("ets").fit(Panel(y.loc[: pd.Period(m)])).describe()["chosen"].iloc[0]
-        for m in ("2026-06", "2026-11")
+        forecaster("ets").fit(Panel(y.loc[: pd.Period(m)])).describe()["chosen"].iloc[0] for m in ("2026-06", "2026-11")
     ]
     assert made[0] == made[1]
 
@@ -122,9 +117,7 @@ def test_no_season_in_a_random_walk() -> None:
 
 
 def test_a_short_history_is_adjusted_and_says_so() -> None:
-    y = pd.DataFrame(
-        {"a": 100 * np.exp(seasonal(30))}, index=pd.period_range(end="2026-06", periods=30, freq="M")
-    )
+    y = pd.DataFrame({"a": 100 * np.exp(seasonal(30))}, index=pd.period_range(end="2026-06", periods=30, freq="M"))
     for name in ("theta", "ets", "sarima"):
         assert "seasonally adjusted" in forecaster(name).fit(Panel(y)).describe()["chosen"].iloc[0]
 

@@ -17,7 +17,9 @@ def cube(cutoff: str, h: int, paths: int = 50, series: int = 2) -> tuple[Forecas
     last = pd.Period(cutoff, "M")
     names = tuple(f"s{at}" for at in range(series))
     history = pd.DataFrame(
-        rng.integers(1, 100, (40, series)).astype(float), index=pd.period_range(end=last, periods=40, freq="M"), columns=names
+        rng.integers(1, 100, (40, series)).astype(float),
+        index=pd.period_range(end=last, periods=40, freq="M"),
+        columns=names,
     )
     months = pd.period_range(last + 1, last + h, freq="M")
     return Forecast(rng.random((paths, h, series)), months, names, (last,) * series, "m"), history

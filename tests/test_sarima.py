@@ -20,16 +20,12 @@ from forecasting.panel import Panel
 def airline(months: int, seed: int, theta: float = 0.4, seasonal: float = 0.5) -> np.ndarray:
     """(0,1,1)(0,1,1)12 (T)."""
     rng = np.random.default_rng(seed)
-    w = lfilter(
-        np.convolve([1.0, -theta], np.r_[1.0, np.zeros(11), -seasonal]), [1.0], rng.normal(0, 0.1, months)
-    )
+    w = lfilter(np.convolve([1.0, -theta], np.r_[1.0, np.zeros(11), -seasonal]), [1.0], rng.normal(0, 0.1, months))
     return np.asarray(lfilter([1.0], np.convolve([1.0, -1.0], np.r_[1.0, np.zeros(11), -1.0]), w))
 
 
 def ar1(months: int, seed: int) -> np.ndarray:
-    return np.asarray(
-        lfilter([1.0], [1.0, -0.7], np.random.default_rng(seed).normal(0, 0.1, months + 50))[50:]
-    )
+    return np.asarray(lfilter([1.0], [1.0, -0.7], np.random.default_rng(seed).normal(0, 0.1, months + 50))[50:])
 
 
 def months_to(last: str, count: int) -> pd.PeriodIndex:
@@ -60,9 +56,7 @@ def test_jacobian_is_the_numerical_one() -> None:
         np.testing.assert_allclose(made[:, at], numeric, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "coefficients", [[0.5, 0.3], [-1.5, 0.4], [0.2, -0.5, 0.6], [1.4, -0.6], [0.3, 0.2, 1.1]]
-)
+@pytest.mark.parametrize("coefficients", [[0.5, 0.3], [-1.5, 0.4], [0.2, -0.5, 0.6], [1.4, -0.6], [0.3, 0.2, 1.1]])
 def test_steady_means_roots_outside_the_unit_circle(coefficients: list[float]) -> None:
     roots = np.roots([*coefficients[::-1], 1.0])
     assert steady(np.r_[1.0, coefficients], limit=1.0) == bool((np.abs(roots) > 1.0).all())
@@ -98,10 +92,7 @@ def test_orders_are_chosen_anew_only_in_june_and_december() -> None:
     for month in pd.period_range("2026-05", "2026-11", freq="M"):
         fitted = forecaster("sarima").fit(Panel(y.loc[:month]))
         chosen[str(month)] = fitted.describe()["chosen"].iloc[0]
-    assert (
-        len({chosen[month] for month in ("2026-06", "2026-07", "2026-08", "2026-09", "2026-10", "2026-11")})
-        == 1
-    )
+    assert len({chosen[month] for month in ("2026-06", "2026-07", "2026-08", "2026-09", "2026-10", "2026-11")}) == 1
 
 
 def test_half_years_and_standard_scale() -> None:
@@ -149,9 +140,7 @@ def test_what_is_not_known_of_a_drift_widens_the_paths() -> None:
         for drift in (True, False)
     )
     expected = np.sqrt(12 + 12**2 / 29) / np.sqrt(12)
-    made = (with_drift.std(axis=0) / with_drift[:, 0].std())[-1] / (
-        without.std(axis=0) / without[:, 0].std()
-    )[-1]
+    made = (with_drift.std(axis=0) / with_drift[:, 0].std())[-1] / (without.std(axis=0) / without[:, 0].std())[-1]
     assert 1.0 < made < expected * 1.1
 
 

@@ -178,9 +178,7 @@ def test_links_and_modes_are_kept(table: pd.DataFrame, tmp_path: Path) -> None:
 
 
 def observed(folder: Path, **changes: str) -> Path:
-    row = dict(
-        zip(OBSERVATION_COLUMNS, ["s", "2026-08", "0.1", "mn_jpy", "detailed", "", "press"], strict=True)
-    )
+    row = dict(zip(OBSERVATION_COLUMNS, ["s", "2026-08", "0.1", "mn_jpy", "detailed", "", "press"], strict=True))
     row.update(changes)
     (folder / "observations.csv").write_text(",".join(row) + "\n" + ",".join(row.values()) + "\n", "utf-8")
     return folder

@@ -58,9 +58,7 @@ def rows_of(series: str, scenario: str = "baseline") -> list[tuple[Any, ...]]:
 
 def table_of(*scenarios: str) -> pd.DataFrame:
     """An invented forecast of two series."""
-    rows = [
-        row for scenario in scenarios or ("baseline",) for one in LEVELS for row in rows_of(one, scenario)
-    ]
+    rows = [row for scenario in scenarios or ("baseline",) for one in LEVELS for row in rows_of(one, scenario)]
     return pd.DataFrame(rows, columns=list(FORECAST_COLUMNS))
 
 
@@ -104,10 +102,7 @@ def test_says_the_right_numbers() -> None:
     assert "Last published: Aug 2026, 34.0 billion yen (provisional)   ▁▅█" in text
     assert "Jul–Sep 2026, 2/3 known" in text
     assert "FY2026 (Apr–Mar), 5/12 known" in text
-    assert (
-        cells(text, "Oct–Dec 2026")
-        == "Oct–Dec 2026|102.0|77.5 to 134.6|72.9 to 140.8|+2.0 % (-22 to +35)|37 %"
-    )
+    assert cells(text, "Oct–Dec 2026") == "Oct–Dec 2026|102.0|77.5 to 134.6|72.9 to 140.8|+2.0 % (-22 to +35)|37 %"
     # A percentage of nothing says nothing; a published month is no forecast.
     assert cells(text, "Sep 2026") == "Sep 2026|34.0|25.8 to 44.9|24.3 to 46.9|–|–"
     assert "Aug 2026   " not in text
@@ -214,8 +209,6 @@ def test_any_table() -> None:
 
 
 def test_importing_is_cheap() -> None:
-    code = (
-        "import sys, forecasting.cli.terminal; sys.exit('rich' in sys.modules or 'matplotlib' in sys.modules)"
-    )
+    code = "import sys, forecasting.cli.terminal; sys.exit('rich' in sys.modules or 'matplotlib' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

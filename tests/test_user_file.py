@@ -142,6 +142,7 @@ def test_whatever_was_written_is_read_back_exactly_or_refused(
     tmp_path, y, layout, kind, separator, encoding, comma, title, form
 ):
     month = (FORMS | EITHER_FORMS).get(form) or (lambda y, m: f"{dt.date(y, m, 1):%b}-{y % 100:02}")
+    assume(layout != "down" or list(y.columns) != ["value"])  # named after the file instead
     assume(form != "May-24" or (y.index[0].year >= 1969 and y.index[-1].year <= 2068))
     assume(kind in ("csv", "csv.gz") or not any("\t" in name or "\n" in name for name in y.columns))
     table = table_of(y, layout, month)
@@ -151,7 +152,7 @@ def test_whatever_was_written_is_read_back_exactly_or_refused(
     except UnicodeEncodeError:
         assume(False)
     if excuse := refusal(path, read_observations):
-        excuses = ("control characters", "three decimals", "day/month")
+        excuses = ("control characters", "three decimals", "day/month", "'unit' may be a series")
         assert any(one in excuse for one in excuses), excuse
         return
     found = read_observations(path)

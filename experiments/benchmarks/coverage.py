@@ -51,7 +51,9 @@ def main() -> None:
     table = summary(pd.concat(scored, ignore_index=True))
     print(table.to_string(index=False, float_format="%.3f"))
     use = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(f"{sum(one.ru_utime + one.ru_stime for one in use):.0f} CPU seconds, {len(cutoffs)} cutoffs, {len(panel.series)} series")
+    print(
+        f"{sum(one.ru_utime + one.ru_stime for one in use):.0f} CPU seconds, {len(cutoffs)} cutoffs, {len(panel.series)} series"
+    )
 
 
 def world_panel() -> tuple[Panel, object]:
@@ -68,10 +70,21 @@ def raw_forecasts(arguments: argparse.Namespace, panel: Panel, cutoffs: list[pd.
     if kept and kept.exists():
         cube = np.load(kept)["paths"]
         months = [pd.period_range(one + 1, one + HORIZON, freq="M") for one in cutoffs]
-        return [Forecast(p, m, panel.series, (c,) * len(panel.series), arguments.model) for p, m, c in zip(cube, months, cutoffs, strict=True)]
+        return [
+            Forecast(p, m, panel.series, (c,) * len(panel.series), arguments.model)
+            for p, m, c in zip(cube, months, cutoffs, strict=True)
+        ]
     origins = [(one, panel.until(one).future(one + HORIZON), panel.series) for one in cutoffs]
     model = forecaster(arguments.model)
-    rolled = rolling(model, panel.until, origins, arguments.paths, 0, arguments.workers, lambda done, of: print(f"{done}/{of}", end="\r"))
+    rolled = rolling(
+        model,
+        panel.until,
+        origins,
+        arguments.paths,
+        0,
+        arguments.workers,
+        lambda done, of: print(f"{done}/{of}", end="\r"),
+    )
     for failure in rolled.failures:
         print(failure)
     forecasts = [one.select(panel.series) for one in rolled.forecasts]
@@ -129,11 +142,19 @@ def _truth(made: Forecast, panel: Panel, kind: str, labels: list[str]) -> np.nda
     return y.reindex(pd.PeriodIndex(labels, freq="M")).to_numpy()
 
 
-def _judge(way, kind, made, coverage, low, high, truth) -> list[tuple]:  # noqa: ANN001
+def _judge(way, kind, made, coverage, low, high, truth) -> list[tuple]:
     inside = (truth >= low) & (truth <= high)
     size = np.abs(truth)
     return [
-        (way, kind, made.series[n], str(made.cutoff[0]), coverage, bool(inside[m, n]), float((high - low)[m, n] / size[m, n]))
+        (
+            way,
+            kind,
+            made.series[n],
+            str(made.cutoff[0]),
+            coverage,
+            bool(inside[m, n]),
+            float((high - low)[m, n] / size[m, n]),
+        )
         for m, n in np.ndindex(inside.shape)
         if not np.isnan(truth[m, n]) and not made.series[n].endswith("|beyond core")
     ]
@@ -147,8 +168,32 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
         origins = part["cutoff"].nunique()
         # Errors of one cutoff are related across series and steps: the bounds count cutoffs, not cells.
         low, high = stats.binomtest(round(rate * origins), origins).proportion_ci(0.95)
-        found.append((way, kind, coverage, rate, low, high, low <= coverage / 100 <= high, part["width"].mean(), len(part), origins))
-    names = ["way", "kind", "nominal", "covered", "low", "high", "inside_bounds", "mean_width", "cells", "origins"]
+        found.append(
+            (
+                way,
+                kind,
+                coverage,
+                rate,
+                low,
+                high,
+                low <= coverage / 100 <= high,
+                part["width"].mean(),
+                len(part),
+                origins,
+            )
+        )
+    names = [
+        "way",
+        "kind",
+        "nominal",
+        "covered",
+        "low",
+        "high",
+        "inside_bounds",
+        "mean_width",
+        "cells",
+        "origins",
+    ]
     return pd.DataFrame(found, columns=names)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,14 +11,18 @@ import typer
 from forecasting.cli.console import console as make_console
 from forecasting.errors import DataError, ForecastingError
 
-app = typer.Typer(help="The figures: what there is, one series in full, and whether they can be right.", no_args_is_help=True)
+app = typer.Typer(
+    help="The figures: what there is, one series in full, and whether they can be right.",
+    no_args_is_help=True,
+)
 
 DataOption = Annotated[Path | None, typer.Option("--data", help="Your own file instead of the official figures.")]
 
 
 @app.command("list")
 def list_(
-    patterns: Annotated[list[str] | None, typer.Argument(help="Ids or shell patterns; none: all.")] = None, data: DataOption = None
+    patterns: Annotated[list[str] | None, typer.Argument(help="Ids or shell patterns; none: all.")] = None,
+    data: DataOption = None,
 ) -> None:
     """Every series: span, months, gaps, unit, stage mix."""
     from forecasting import workflow
@@ -58,6 +63,7 @@ def show(
         from forecasting.plot import series_chart
 
         series_chart(rows, dataset.catalogue[chosen[0]], dataset.source_line, plot)
+    _written(out, plot)
     console = make_console()
     console.print(series_view(dataset.catalogue[chosen[0]], rows, console.width, months or len(rows)))
     console.print(dataset.source_line, style="dim")
@@ -66,43 +72,34 @@ def show(
 @app.command("check")
 def check(
     data: DataOption = None,
-    out: Annotated[Path | None, typer.Option(help="Write the findings, ending in .csv, .json, .parquet or .xlsx.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the findings, ending in .csv, .json, .parquet or .xlsx.")
+    ] = None,
 ) -> None:
     """Schema, missing months, unit slips, identities; and published facts held against the tables."""
     from forecasting import store, workflow
-    from forecasting.cli.terminal import findings_view, table_view
+    from forecasting.cli.terminal import facts_view, findings_view
 
     checked = workflow.check(data)
     console = make_console()
     console.print(findings_view("Figures", checked.findings, console.width))
     if checked.facts is not None:
         console.print("")
-        console.print(table_view("Published facts against the tables", _brief(checked.facts), _counted(checked.facts)))
+        console.print(facts_view("Published facts against the tables", checked.facts, console.width))
     _remark(console, checked.remarks)
     if out:
         store.write_table(checked.findings, out)
+        _written(out)
     errors = int((checked.findings["severity"] == "error").sum()) if len(checked.findings) else 0
     if errors:
         raise ForecastingError(f"{errors} error(s) in the figures, listed above: mend them before forecasting.")
 
 
-def _brief(facts: Any) -> Any:
-    """The verdict on each fact in columns that fit a terminal."""
-    words = [
-        "; ".join(filter(None, [row.how, row.reading, row.remark, f"contradicts {row.contradicts}" if row.contradicts else ""]))
-        for row in facts.itertuples()
-    ]
-    measured = facts["series"] + " " + facts["period"] + " (" + facts["measure"].str.removesuffix("_pct") + ", " + facts["unit"] + ")"
-    columns = {"fact": facts["fact"], "what": measured, "printed": facts["printed"], "tables": facts["table"]}
-    return facts.assign(**columns, verdict=facts["verdict"], why=words)[[*columns, "verdict", "why"]]
-
-
-def _counted(facts: Any) -> str:
-    counts = facts["verdict"].value_counts()
-    said = [f"{counts.get(one, 0)} {word}" for one, word in (("agrees", "agree"), ("conflicts", "conflict"), ("untestable", "cannot be tested"))]
-    return f"{len(facts)} facts: {', '.join(said)}; {int((facts['contradicts'] != '').sum())} contradict one another."
-
-
 def _remark(console: Any, remarks: tuple[str, ...]) -> None:
     for one in remarks:
         console.print(one)
+
+
+def _written(*paths: Path | None) -> None:
+    for path in filter(None, paths):
+        print(f"Written: {path}", file=sys.stderr)

@@ -18,18 +18,29 @@ COVERAGES = (50, 80, 90, 95)
 
 def forecast(
     series: Annotated[list[str] | None, typer.Argument(help="Ids or shell patterns; none: the headline set.")] = None,
-    horizon: Annotated[int | None, typer.Option(help="Months ahead; none: to the end of the next full quarter.")] = None,
-    model: Annotated[str, typer.Option(help="naive, seasonal_naive, theta, ets, sarima, boosting or ensemble.")] = "ensemble",
-    coverage: Annotated[list[int] | None, typer.Option(help="Percent inside each interval shown: 50, 80, 90, 95.")] = None,
+    horizon: Annotated[
+        int | None, typer.Option(help="Months ahead; none: to the end of the next full quarter.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="naive, seasonal_naive, theta, ets, sarima, boosting or ensemble.")
+    ] = "ensemble",
+    coverage: Annotated[
+        list[int] | None, typer.Option(help="Percent inside each interval shown: 50, 80, 90, 95.")
+    ] = None,
     paths: Annotated[int, typer.Option(help="Possible futures to draw.")] = 2000,
     seed: Annotated[int, typer.Option(help="Same seed, same numbers.")] = 0,
     as_of: Annotated[str | None, typer.Option(help="Hide everything after this month, as 2026-05.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Your own CSV, Parquet or Excel file instead of the official figures.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Your own CSV, Parquet or Excel file instead of the official figures.")
+    ] = None,
     covariates: Annotated[Path | None, typer.Option(help="File of covariates for sarima and boosting.")] = None,
     hold_covariates: Annotated[bool, typer.Option(help="Assume covariates stay at their last value.")] = False,
     working_days: Annotated[bool, typer.Option(help="Use Japan's working days a month as a covariate.")] = False,
     growth: Annotated[bool, typer.Option(help="Add rows of percent change on a year earlier.")] = False,
-    out: Annotated[str | None, typer.Option(help="File ending in .csv, .json, .parquet or .xlsx; - for csv on standard output.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(help="File ending in .csv, .json, .parquet or .xlsx; - for csv on standard output."),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Chart file ending in .png or .svg.")] = None,
     explain: Annotated[bool, typer.Option(help="Show what each model chose and its diagnostics.")] = False,
     workers: Annotated[int, typer.Option(help="Processes; 0: one a core. Never changes a number.")] = 0,
@@ -111,5 +122,9 @@ def _show(outlook: Outlook, coverages: tuple[int, ...], explain: bool) -> None:
     console.print(forecast_view(levels, context, coverages, console.width))
     if explain:
         described = outlook.described[outlook.described["series"].isin(outlook.resting)]
-        columns = [one for one in ("series", "model", "scale", "chosen", "sigma", "ljung_box_p", "n_months") if one in described]
+        columns = [
+            one
+            for one in ("series", "model", "scale", "chosen", "sigma", "ljung_box_p", "n_months")
+            if one in described
+        ]
         console.print(table_view("What each model chose", described[columns]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from forecasting.units import Scale, percent, say, scale_of
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -32,8 +34,14 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 QUARTERS = ("Jan–Mar", "Apr–Jun", "Jul–Sep", "Oct–Dec")
 MONTHS_OF = {"month": 1, "quarter": 3, "fiscal_year": 12}
 SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+VERDICT_STYLES = {"agrees": "green", "conflicts": "bold red", "untestable": "yellow"}
+MEASURES = {"yoy_pct": ", on a year earlier", "share_pct": ", share"}
+HEADLINE = "*"
 # Widths in letters: a row without intervals, the column of one interval, the interval of the change.
 ROW, INTERVAL, CHANGE = 60, 20, 20
+# The list: letters of an id and its mark, then the columns at its right.
+LIST_ID = 47
+LIST_COLUMNS = (("unit", 21, "left"), ("span", 17, "left"), ("months", 6, "right"), ("gaps", 4, "right"))
 
 
 @dataclass(frozen=True)
@@ -129,9 +137,7 @@ def _head(table: pd.DataFrame, context: ViewContext, coverages: Sequence[int]) -
     vintage = f" (data vintage {context.vintage})" if context.vintage else ""
     first, *others = coverages
     more = "".join(f", {one} inside the {one} % one" for one in others)
-    meaning = (
-        f"Of 100 figures forecast like this, about {first} should fall inside their {first} % interval{more}."
-    )
+    meaning = f"Of 100 figures forecast like this, about {first} should fall inside their {first} % interval{more}."
     head = f"Forecast by {models} from figures published until {upto}{vintage}.\n"
     return _text(head, "bold") + _text(meaning)
 
@@ -210,9 +216,7 @@ def _rows_table(rows: _Rows) -> Table:
         ("median", "right"),
         *_interval_columns(rows),
         (
-            f"on a year earlier\n({rows.coverages[0]} % interval)"
-            if rows.change_interval
-            else "on a year\nearlier",
+            f"on a year earlier\n({rows.coverages[0]} % interval)" if rows.change_interval else "on a year\nearlier",
             "right",
         ),
         ("chance\nof a fall", "right"),
@@ -293,9 +297,7 @@ def sparkline(values: Iterable[float]) -> str:
     low, reach = known.min(), float(known.max() / 2 - known.min() / 2)
     if reach == 0:
         return "".join(BLOCKS[3] if math.isfinite(one) else " " for one in y)
-    return "".join(
-        BLOCKS[min(int((one / 2 - low / 2) / reach * 8), 7)] if math.isfinite(one) else " " for one in y
-    )
+    return "".join(BLOCKS[min(int((one / 2 - low / 2) / reach * 8), 7)] if math.isfinite(one) else " " for one in y)
 
 
 def series_view(series: Series, observations: pd.DataFrame, width: int, months: int = 24) -> Group:
@@ -304,72 +306,172 @@ def series_view(series: Series, observations: pd.DataFrame, width: int, months: 
 
     rows = observations.sort_values("month")
     y = pd.Series(rows["value"].to_numpy(dtype=float), index=pd.PeriodIndex(rows["month"], freq="M"))
-    shown = rows.iloc[-months:]
-    table = _plain_table(
-        ("month", "left"),
-        (series.unit, "right"),
-        ("on a year earlier", "right"),
-        ("stage", "left"),
-        ("source", "left"),
-    )
-    for month, value, stage, source in shown[["month", "value", "stage", "source"]].itertuples(index=False):
-        before = y.get(pd.Period(month, "M") - 12, math.nan)
-        change = 100 * (value / before - 1) if before > 0 else math.nan
-        table.add_row(
-            *(_text(one) for one in (str(month), f"{value:,.12g}", percent(change))),
-            _text(str(stage).replace("_", " ")),
-            _text(str(source), "dim"),
-        )
-    line = sparkline(y.iloc[-min(len(y), max(width - 20, 12)) :])
-    reach = f"{len(y)} months, {y.index[0]} to {y.index[-1]}" if len(y) else "no value"
-    about = [series.publisher, f"HS {series.hs_code}" if series.hs_code else "", reach]
+    sources = list(dict.fromkeys(rows["source"].astype(str)))
     head = [
         _text(series.title, "bold cyan"),
         _text(f"{series.id}  ({series.unit})", "dim"),
-        _text("; ".join(filter(None, about))),
+        _text("; ".join(filter(None, [series.publisher, f"HS {series.hs_code}" if series.hs_code else "", _reach(y)]))),
     ]
-    last = [_text(f"Last: {_month(str(y.index[-1]))}, {say(series.unit, y.iloc[-1])}")] if len(y) else []
-    return Group(*head, *last, _text(line), _text(""), table)
+    if len(sources) == 1:
+        head.append(_text(f"Source: {sources[0]}" if not series.derived else sources[0].capitalize()))
+    if len(y):
+        head.append(_text(f"Last: {_month(str(y.index[-1]))}, {say(series.unit, y.iloc[-1])}"))
+        head.append(_drawn(y, width))
+    return Group(*head, _text(""), _months_table(series, rows.iloc[-months:], y, len(sources) > 1))
 
 
-def list_view(summary: pd.DataFrame, width: int = 100) -> Group:
-    """A table of series; where it is narrow, ids stand under their titles."""
-    name = next((one for one in ("series", "id") if one in summary.columns), None)
-    foot = f"{len(summary)} series"
-    if name is None or "title" not in summary.columns or width >= 150:
-        return table_view("", summary, foot)
-    both = summary["title"].astype(str) + "\n" + summary[name].astype(str)
-    rest = summary.drop(columns=[name, "title"])
-    rest.insert(0, "series", both)
-    return table_view("", rest, foot)
+def _reach(y: pd.Series) -> str:
+    return f"{len(y)} months, {y.index[0]} to {y.index[-1]}" if len(y) else "no value"
 
 
-def findings_view(title: str, findings: pd.DataFrame, width: int = 100) -> Group:
-    """Findings with their severity, where, what and advice; any other table as it is."""
+def _drawn(y: pd.Series, width: int) -> Text:
+    """The whole series as a sparkline: a block a month or, where these do not fit, a year; a gap stays a gap."""
+    whole = y.reindex(pd.period_range(y.index[0], y.index[-1], freq="M"))
+    if len(whole) <= width:
+        return _text(sparkline(whole))
+    years = whole.groupby(pd.PeriodIndex(whole.index).year).mean()
+    said = f"  means of the years {years.index[0]} to {years.index[-1]}"
+    return _text(sparkline(years.iloc[-max(width - len(said), 1) :])) + _text(said, "dim")
+
+
+def _months_table(series: Series, rows: pd.DataFrame, y: pd.Series, sources: bool) -> Table:
+    names = [("month", "left"), (series.unit, "right"), ("on a year earlier", "right"), ("stage", "left")]
+    table = _plain_table(*names, *([("source", "left")] if sources else []))
+    digits = 6 if series.formula == "ratio" else 12
+    for month, value, stage, source in rows[["month", "value", "stage", "source"]].itertuples(index=False):
+        before = y.get(pd.Period(month, "M") - 12, math.nan)
+        # A percentage of a deficit says nothing.
+        change = 100 * (value / before - 1) if before > 0 and series.formula != "difference" else math.nan
+        cells = [str(month), f"{value:,.{digits}g}", percent(change), str(stage).replace("_", " ")]
+        table.add_row(*map(_text, cells), *([_text(str(source), "dim")] if sources else []))
+    return table
+
+
+def list_view(summary: pd.DataFrame, width: int) -> Group:
+    """The rows of ``summarise``: a block a series, its id whole wherever the terminal is as wide."""
+    from rich.console import Group
+
+    # Where units have no column they open the last line of the block.
+    shown = LIST_COLUMNS if width >= LIST_ID + sum(2 + size for _, size, _ in LIST_COLUMNS) else LIST_COLUMNS[1:]
+    blocks: list[Any] = [_list_line(_text("  series", "dim"), [_text(name, "dim") for name, *_ in shown], width)]
+    for row in summary.to_dict("records"):
+        blocks += _list_block(row, len(shown), width)
+    computed = int((summary["formula"] != "").sum())
+    foot = f"{len(summary)} series: {len(summary) - computed} stored, {computed} computed."
+    marked = f" Those marked {HEADLINE} are forecast when none is named." if summary["headline"].any() else ""
+    return Group(*blocks, _text(foot + marked, "dim"))
+
+
+def _list_block(row: Mapping[Any, Any], columns: int, width: int) -> Iterator[Any]:
+    """Id and numbers, title, then what it is made of; an id too long for its column stands alone."""
+    unit, series, made = str(row["unit"]), str(row["series"]), str(row["stages"]).replace("_", " ")
+    span = f"{row['first']} … {row['last']}" if row["months"] else "no value"
+    numbers = [_text(one) for one in (unit, span, f"{row['months']:,}", str(row["gaps"] or "–"))][-columns:]
+    name = _text(f"{HEADLINE if row['headline'] else ' '} ") + _text(series, "bold" if row["headline"] else "")
+    title = _text("" if row["title"] == series else str(row["title"]), "dim")
+    if name.cell_len <= _list_room(columns, width):
+        yield _list_line(name, numbers, width)
+        if title.plain:
+            yield _indented(title)
+    else:
+        yield name
+        yield _list_line(_indented(title), numbers, width)
+    made = f"computed: {row['formula']}" if row["formula"] else made
+    if rest := "; ".join(filter(None, [unit if columns < len(LIST_COLUMNS) else "", made])):
+        yield _indented(_text(rest, "dim"))
+
+
+def _list_room(columns: int, width: int) -> int:
+    return max(width - sum(2 + size for _, size, _ in LIST_COLUMNS[-columns:]), 10)
+
+
+def _list_line(first: Text | Padding, numbers: Sequence[Text], width: int) -> Table:
+    """A line of the list, its numbers in columns of their own at the right."""
+    from rich.table import Table
+
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_column(width=_list_room(len(numbers), width), overflow="fold")
+    for _, size, justify in LIST_COLUMNS[-len(numbers) :]:
+        line.add_column(width=size, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    line.add_row(first, *numbers)
+    return line
+
+
+def _indented(line: Text) -> Padding:
+    from rich.padding import Padding
+
+    return Padding(line, (0, 0, 0, 4))
+
+
+def findings_view(title: str, findings: pd.DataFrame, width: int) -> Group:
+    """Findings by severity and advice, each with where and what."""
     from rich.console import Group
 
     if findings.empty:
         return Group(_text(title, "bold"), _text("Nothing found."))
-    if not {"severity", "found"} <= set(findings.columns):
-        return table_view(title, findings)
-    table = _plain_table(("", "left"), ("where", "left"), ("found", "left"))
-    for row in findings.astype(object).where(findings.notna(), "").to_dict("records"):
-        where = [str(row.get(name, "")) for name in ("series", "month")]
-        what = _text(str(row["found"]))
-        if advice := str(row.get("advice", "")):
-            what += _text("\n") + _text(advice, "dim")
-        severity = str(row["severity"])
-        table.add_row(
-            _text(severity, SEVERITY_STYLES.get(severity, "")),
-            _text("\n").join(_text(one) for one in where if one),
-            what,
-        )
+    table = _plain_table(("", "left"), ("", "left"), header=False)
+    rows = findings.astype(object).where(findings.notna(), "").astype(str)
+    for (severity, advice), part in rows.groupby(["severity", "advice"], sort=False):
+        lines = [
+            _packed([(f"{one['series']} {one['month']}".strip(), ""), (one["found"], "")], width - 11)
+            for one in part.to_dict("records")
+        ]
+        more = [_text(f"→ {advice}", "dim")] if advice else []
+        table.add_row(_text(str(severity), SEVERITY_STYLES.get(str(severity), "")), _text("\n").join([*lines, *more]))
     counts = findings["severity"].value_counts(sort=False)
-    return Group(
-        _text(title, "bold"),
-        table,
-        _text(", ".join(f"{many} {name}{'s' * (many != 1)}" for name, many in counts.items())),
+    said = ", ".join(f"{many} {name}{'s' * (many != 1)}" for name, many in counts.items())
+    return Group(_text(title, "bold"), table, _text(said))
+
+
+def facts_view(title: str, facts: pd.DataFrame, width: int) -> Group:
+    """The rows of ``check_facts``: each fact with its verdict, what was printed and what the tables say, and why."""
+    from rich.console import Group
+
+    table = _plain_table(("", "left"), ("", "left"), header=False)
+    room, column = width - 2 - int(facts["fact"].str.len().max()), 2 + max(map(len, VERDICT_STYLES))
+    for row in facts.to_dict("records"):
+        verdict = _text(row["verdict"].ljust(column), VERDICT_STYLES.get(row["verdict"], ""))
+        pieces = [(row["series"], ""), (_measured(row), ""), (_why(row), "dim")]
+        table.add_row(_text(row["fact"], "bold"), verdict + _packed(pieces, room, column))
+    return Group(_text(title, "bold"), table, _text(_counted(facts)))
+
+
+def _measured(row: Mapping[Any, Any]) -> str:
+    """What was printed of which months, and what the tables give to one digit more."""
+    unit = "%" if row["unit"] == "percent" else row["unit"]
+    digits = len(str(row["printed"]).partition(".")[2]) + 1
+    table = f", tables {row['table']:,.{digits}f}" if math.isfinite(row["table"]) else ""
+    return f"{row['period']}{MEASURES.get(row['measure'], '')}: printed {row['printed']} {unit}{table}"
+
+
+def _why(row: Mapping[Any, Any]) -> str:
+    meant = f"would agree: {row['reading']}" if row["reading"] else ""
+    against = f"contradicts {row['contradicts']}" if row["contradicts"] else ""
+    return "; ".join(filter(None, [row["how"], meant, row["remark"], against]))
+
+
+def _counted(facts: pd.DataFrame) -> str:
+    verdicts = facts["verdict"].value_counts()
+    agree, revised = verdicts.get("agrees", 0), int(facts["how"].str.startswith("revision").sum())
+    return (
+        f"{len(facts)} facts: {agree - revised} agree within rounding or truncation, {revised} within revisions,"
+        f" {verdicts.get('conflicts', 0)} conflict, {verdicts.get('untestable', 0)} cannot be tested;"
+        f" {int((facts['contradicts'] != '').sum())} contradict one another."
     )
+
+
+def _packed(pieces: Iterable[tuple[str, str]], room: int, used: int = 0) -> Text:
+    """Pieces of text and their styles, as many on a line as fit whole; further lines are indented."""
+    packed = _text("")
+    for text, style in pieces:
+        gap = "  " if packed.plain else ""
+        if used + len(gap + text) > room:
+            packed += _text("\n" if used else "")
+            wrapped = textwrap.wrap(text, room - 2, break_long_words=False, break_on_hyphens=False)
+            gap, text = "  " if used else "", "\n  ".join(wrapped)
+            used = 0
+        packed, used = packed + _text(gap) + _text(text, style), used + len(gap + text.rpartition("\n")[2])
+    return packed
 
 
 def table_view(title: str, table: pd.DataFrame, foot: str = "") -> Group:
@@ -396,10 +498,12 @@ def _cell(cell: object) -> str:
     return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
 
 
-def _plain_table(*columns: tuple[str, str]) -> Table:
+def _plain_table(*columns: tuple[str, str], header: bool = True) -> Table:
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False)
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False, show_header=header
+    )
     for name, justify in columns:
         table.add_column(_text(name), justify=justify, overflow="fold")  # type: ignore[arg-type]
     return table

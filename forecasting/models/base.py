@@ -69,7 +69,9 @@ class FittedEach:
             rng = stream(seed, self.name, series, last[series])
             x = future.to_numpy(dtype=float)[len(known) :]
             if np.isnan(x).any():
-                raise ModelError(f"{self.name}: covariates are not known to {months[-1]}: extend them or shorten the horizon.")
+                raise ModelError(
+                    f"{self.name}: covariates are not known to {months[-1]}: extend them or shorten the horizon."
+                )
             cube[:, : len(known), at] = known
             cube[:, len(known) :, at] = self.transforms[series].inverse(one.simulate(steps, x, paths, rng))
         return Forecast(
@@ -83,7 +85,8 @@ class FittedEach:
 
     def describe(self) -> pd.DataFrame:
         rows = [
-            {"series": series, "scale": self.transforms[series].label, **one.summary} for series, one in self.ones.items()
+            {"series": series, "scale": self.transforms[series].label, **one.summary}
+            for series, one in self.ones.items()
         ]
         return pd.DataFrame(rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from forecasting.errors import ModelError
 from forecasting.features import Declared, Known, Rows, calendar_columns, design, known
 from forecasting.forecast import Forecast
 from forecasting.models.base import known_span
+from forecasting.models.choosing import half_year
 from forecasting.panel import Panel
 from forecasting.seeds import stream
 from forecasting.transform import Transform, choose_transform
@@ -26,6 +27,9 @@ ENOUGH = 40  # error vectors below which a shorter length is drawn and chained
 # threads that wait for a busy core take minutes for what one does in a second; workers are processes
 ONE_THREAD = partial(threadpool_limits, 1, "openmp")
 SAMPLE = 1_000  # rows on which features are ranked
+HALF_YEAR = 6
+OFTEN = 0.1  # share of zero months from which a series counts as sparse
+MOST = 10.0  # usual errors that a drawn one may reach
 OWN = 12.0  # months of own errors that weigh as much as the errors of all series
 
 
@@ -34,6 +38,8 @@ class Boosting:
     """Trees that correct level plus seasonal index, direct for each step; trained on the last ``max_months``.
 
     Target: (value − baseline) / typical monthly change, so that all series speak one language.
+    The trees see the data up to the last June or December, so that a rolling backtest learns twice a year; what
+    they are asked of is always current.
     Intervals: whole error vectors of a model that had seen the first ``early`` share of the months only.
     """
 
@@ -45,7 +51,7 @@ class Boosting:
     leaves: int = 31
     min_leaf: int = 40
     max_months: int = 240
-    max_rows: int = 60_000
+    max_rows: int = 30_000
     early: float = 0.6
     country: str = "JP"
 
@@ -54,21 +60,32 @@ class Boosting:
     learns_across_series: ClassVar[bool] = True
 
     def fit(self, panel: Panel) -> FittedBoosting:
-        y = panel.y[sorted(panel.series)].iloc[-self.max_months :]
-        y = y.loc[y.notna().any(axis=1).idxmax() :]
+        whole = panel.y[sorted(panel.series)]
+        y = self._recent(whole)
         self._check(panel, y)
-        spans = {str(one): known_span(y[one]).to_numpy(dtype=float) for one in y}
-        transforms = {one: choose_transform(span) for one, span in spans.items()}
+        transforms = _transforms(y)
+        what = self.known(y, transforms)
+        # Begins after y does, whatever the month: what is older than ``max_months`` decides nothing.
+        settled = self._long_enough(
+            self._recent(whole.iloc[: half_year(panel.months)]).iloc[HALF_YEAR - self.max_months :]
+        )
+        learned_from = self._long_enough(y) if settled.empty else settled
+        learned = _learned(self, *_frozen(learned_from, panel.x.reindex(learned_from.index)))
+        return FittedBoosting(self, panel, y, transforms, what, learned)
+
+    def _recent(self, y: pd.DataFrame) -> pd.DataFrame:
+        """The last ``max_months``, from the first known one on."""
+        known = y.notna().any(axis=1)
+        return y.loc[known.idxmax() :].iloc[-self.max_months :] if known.any() else y.iloc[:0]
+
+    def _long_enough(self, y: pd.DataFrame) -> pd.DataFrame:
+        """Series with ``min_months``: the others are forecast, but teach nothing yet."""
+        return y.loc[:, y.notna().sum() >= self.min_months]
+
+    def known(self, y: pd.DataFrame, transforms: Mapping[str, Transform]) -> Known:
+        """What every origin of these months × series knows."""
         z = np.column_stack([transforms[one].forward(y[one].to_numpy(dtype=float)) for one in transforms])
-        what = known(z, y.index[0].month - 1, Declared(self.lags, self.windows))
-        covariates = panel.x.reindex(y.index)
-        rows = _rows(z, self.steps)
-        cut = int(np.quantile(rows.target, self.early))
-        early = self._learn(what, covariates, self.thin(rows.take(rows.target <= cut), self.max_rows // 2))
-        errors = _errors(what, early, covariates, cut, self)
-        trees = self._learn(what, covariates, self.thin(rows, self.max_rows))
-        used = min(len(rows.step), self.max_rows)
-        return FittedBoosting(self, panel, y, transforms, what, trees, errors, used)
+        return known(z, y.index[0].month - 1, Declared(self.lags, self.windows))
 
     def _check(self, panel: Panel, y: pd.DataFrame) -> None:
         for series in y:
@@ -91,7 +108,7 @@ class Boosting:
             return rows
         return rows.take(np.sort(stream(0, self.name, "rows").permutation(count)[:most]))
 
-    def _learn(self, what: Known, covariates: pd.DataFrame, rows: Rows) -> HistGradientBoostingRegressor:
+    def learn(self, what: Known, covariates: pd.DataFrame, rows: Rows) -> HistGradientBoostingRegressor:
         trees = HistGradientBoostingRegressor(
             loss="absolute_error",
             max_iter=self.n_trees,
@@ -109,17 +126,29 @@ class Boosting:
 
 @dataclass(frozen=True)
 class Errors:
-    """Out-of-sample error vectors (V × steps, NaN tail), by the spread of their series (n, in scales)."""
+    """Out-of-sample error vectors (V × steps, NaN tail), by the spread of their series (n, in scales).
+
+    ``sparse`` (V) marks those of series that are often zero: their errors, thousands of typical changes, are no
+    measure for a series that never is.
+    """
 
     vectors: np.ndarray
     spread: np.ndarray
+    sparse: np.ndarray
 
-    def whole(self, steps: int) -> np.ndarray:
+    def whole(self, steps: int, sparse: bool) -> np.ndarray:
         """The vectors that reach so many steps (v × steps), or fewer steps where hardly any does."""
-        known = (~np.isnan(self.vectors)).sum(axis=0)
+        alike = self.sparse == sparse
+        vectors = self.vectors[alike] if alike.sum() >= ENOUGH else self.vectors
+        known = (~np.isnan(vectors)).sum(axis=0)
         enough = np.flatnonzero(known >= min(ENOUGH, known[0]))
         length = min(steps, int(enough[-1]) + 1)
-        return self.vectors[~np.isnan(self.vectors[:, :length]).any(axis=1), :length]
+        return vectors[~np.isnan(vectors[:, :length]).any(axis=1), :length]
+
+
+def _often_zero(y: pd.DataFrame) -> np.ndarray:
+    """Which series (n) are zero in more than a tenth of their known months."""
+    return np.asarray((y == 0).sum() > OFTEN * y.notna().sum())
 
 
 def _draw(whole: np.ndarray, steps: int, paths: int, rng: np.random.Generator) -> np.ndarray:
@@ -131,24 +160,68 @@ def _draw(whole: np.ndarray, steps: int, paths: int, rng: np.random.Generator) -
 
 
 @dataclass(frozen=True)
+class Learned:
+    """Trees and their errors on months that they had not seen; ``spread`` by series, 1 for one they never saw."""
+
+    trees: HistGradientBoostingRegressor
+    errors: Errors
+    spread: Mapping[str, float]
+    n_rows: int
+    series: int
+
+
+def _transforms(y: pd.DataFrame) -> dict[str, Transform]:
+    return {str(one): choose_transform(known_span(y[one]).to_numpy(dtype=float)) for one in y}
+
+
+def _frozen(y: pd.DataFrame, x: pd.DataFrame) -> tuple[Any, ...]:
+    """Values that say all of a panel and can be looked up."""
+    values = (np.ascontiguousarray(one.to_numpy(dtype=float)).tobytes() for one in (y, x))
+    return *values, tuple(map(str, y.columns)), tuple(map(str, x.columns)), y.index[0].ordinal, len(y)
+
+
+@lru_cache(maxsize=16)
+def _learned(
+    settings: Boosting,
+    values: bytes,
+    covariates: bytes,
+    series: tuple[str, ...],
+    names: tuple[str, ...],
+    first: int,
+    months: int,
+) -> Learned:
+    """Trees from the data up to the last June or December, remembered: a rolling backtest learns twice a year."""
+    index = pd.period_range(pd.Period(ordinal=first, freq="M"), periods=months, freq="M")
+    y = pd.DataFrame(np.frombuffer(values).reshape(months, -1), index, list(series))
+    x = pd.DataFrame(np.frombuffer(covariates).reshape(months, len(names)), index, list(names))
+    what = settings.known(y, _transforms(y))
+    rows = _rows(what.z, settings.steps)
+    cut = int(np.quantile(rows.target, settings.early))
+    early = settings.learn(what, x, settings.thin(rows.take(rows.target <= cut), settings.max_rows // 2))
+    errors = _errors(what, early, x, cut, settings, _often_zero(y))
+    trees = settings.learn(what, x, settings.thin(rows, settings.max_rows))
+    spread = dict(zip(series, errors.spread, strict=True))
+    return Learned(trees, errors, spread, min(len(rows.step), settings.max_rows), len(series))
+
+
+@dataclass(frozen=True)
 class FittedBoosting:
-    """Trees, and what the origin of each series knows."""
+    """What was learned, and what the origin of each series knows."""
 
     settings: Boosting
     panel: Panel
     y: pd.DataFrame
     transforms: Mapping[str, Transform]
     what: Known
-    trees: HistGradientBoostingRegressor
-    errors: Errors
-    n_rows: int
+    learned: Learned
 
     def predict(self, future: pd.DataFrame, paths: int, seed: int) -> Forecast:
         months: pd.PeriodIndex = future.index  # type: ignore[assignment]
         last = self.panel.last_known()
         self._check(future, last.min())
         centre = self._centre(future, last)
-        whole = self.errors.whole(len(months))
+        sparse = dict(zip(map(str, self.y.columns), _often_zero(self.y), strict=True))
+        whole = {kind: self.learned.errors.whole(len(months), kind) for kind in set(sparse.values())}
         cube = np.empty((paths, len(months), len(self.panel.series)))
         for at, series in enumerate(self.panel.series):
             given = self.panel.y[series].reindex(months[months <= last[series]]).to_numpy(dtype=float)
@@ -156,7 +229,11 @@ class FittedBoosting:
             scale = self.what.scale[self._origin(last[series]), column]
             rng = stream(seed, self.settings.name, series, last[series])
             steps = len(months) - len(given)
-            shocks = scale * self.errors.spread[column] * _draw(whole[:, :steps], steps, paths, rng)
+            shocks = (
+                scale
+                * self.learned.spread.get(series, 1.0)
+                * _draw(whole[sparse[series]][:, :steps], steps, paths, rng)
+            )
             cube[:, : len(given), at] = given
             cube[:, len(given) :, at] = self.transforms[series].inverse(centre[series] + shocks)
         cutoffs = tuple(last[series] for series in self.panel.series)
@@ -165,12 +242,12 @@ class FittedBoosting:
 
     def describe(self) -> pd.DataFrame:
         last = self.panel.last_known()
-        typical = float(np.nanstd(self.errors.vectors[:, 0]))
+        typical = float(np.nanstd(self.learned.errors.vectors[:, 0]))
         leans_on = ", ".join(self._leading())
         rows: list[dict[str, Any]] = []
         for series in self.panel.series:
             at = self._column(series)
-            sigma = typical * self.errors.spread[at] * self.what.scale[self._origin(last[series]), at]
+            sigma = typical * self.learned.spread.get(series, 1.0) * self.what.scale[self._origin(last[series]), at]
             known_months = int(self.y[series].notna().sum())
             row = {"series": series, "scale": self.transforms[series].label, "chosen": self._chosen()}
             rows.append({**row, "sigma": sigma, "n_months": known_months, "leans_on": leans_on})
@@ -188,7 +265,7 @@ class FittedBoosting:
             shuffled = matrix.copy()
             shuffled[:, at] = rng.permutation(matrix[:, at])
             with ONE_THREAD():
-                cost[name] = np.abs(aim - self.trees.predict(shuffled)).mean()
+                cost[name] = np.abs(aim - self.learned.trees.predict(shuffled)).mean()
         return sorted(cost, key=lambda name: -cost[name])[:most]
 
     def _origin(self, month: pd.Period) -> int:
@@ -199,8 +276,8 @@ class FittedBoosting:
 
     def _chosen(self) -> str:
         lags = ", ".join(map(str, self.settings.lags))
-        series = len(self.panel.series)
-        return f"{self.settings.n_trees} trees on lags {lags}; {self.n_rows:,} rows of {series} series"
+        learned = f"{self.learned.n_rows:,} rows of {self.learned.series} series"
+        return f"{self.settings.n_trees} trees on lags {lags}; {learned}"
 
     def _check(self, future: pd.DataFrame, first: pd.Period) -> None:
         if future.loc[future.index > first].isna().to_numpy().any():
@@ -218,7 +295,7 @@ class FittedBoosting:
         step = np.concatenate([np.arange(1, count + 1) for count in steps])
         rows = Rows(origins[series], series, step)
         x = future.combine_first(self.panel.x.reindex(self.y.index.union(future.index)))[future.columns]
-        said = np.split(_say(self.what, self.trees, rows, x, self.settings), np.cumsum(steps)[:-1])
+        said = np.split(_say(self.what, self.learned.trees, rows, x, self.settings), np.cumsum(steps)[:-1])
         return dict(zip(map(str, self.y.columns), said, strict=True))
 
 
@@ -259,7 +336,7 @@ def _matrix(what: Known, rows: Rows, x: pd.DataFrame, country: str) -> tuple[lis
 
 
 def _errors(
-    what: Known, trees: HistGradientBoostingRegressor, x: pd.DataFrame, cut: int, settings: Boosting
+    what: Known, trees: HistGradientBoostingRegressor, x: pd.DataFrame, cut: int, settings: Boosting, sparse: np.ndarray
 ) -> Errors:
     """Errors of the early trees from origins they have not seen, centred, by the spread of each series."""
     rows = _rows(what.z, settings.steps)
@@ -274,7 +351,12 @@ def _errors(
     relative = np.abs(centred) / np.maximum(np.nanmean(np.abs(centred), axis=(0, 1)), 1e-12)
     spread = _spread(relative, every)
     vectors = (centred / spread[:, None, None]).reshape(-1, centred.shape[-1])
-    return Errors(vectors[~np.isnan(vectors[:, 0])], spread)
+    usual = np.nanmean(np.abs(vectors[~np.repeat(sparse, centred.shape[1])]), axis=0) if not sparse.all() else np.inf
+    marks = np.repeat(sparse, centred.shape[1])
+    # One broken month of one series may not become everybody's: ten times the usual error is the most.
+    vectors[~marks] = np.clip(vectors[~marks], -MOST * usual, MOST * usual)
+    known = ~np.isnan(vectors[:, 0])
+    return Errors(vectors[known], spread, marks[known])
 
 
 def _spread(relative: np.ndarray, every: int) -> np.ndarray:

@@ -55,9 +55,7 @@ class Ensemble:
         chosen = [one.select(common) for one in forecasts]
         # Interleaved, so that any leading part of the paths holds every member alike.
         pool = np.stack([one.paths for one in chosen], axis=1).reshape(-1, *chosen[0].paths.shape[1:])[:paths]
-        notes = {
-            series: "; ".join(f"{one.model}: {one.notes.get(series, '')}" for one in chosen) for series in common
-        }
+        notes = {series: "; ".join(f"{one.model}: {one.notes.get(series, '')}" for one in chosen) for series in common}
         return Forecast(pool, chosen[0].months, common, chosen[0].cutoff, self.name, notes=notes)
 
 
@@ -74,7 +72,6 @@ class FittedEnsemble:
 
     def describe(self) -> pd.DataFrame:
         tables = [
-            one.describe().assign(member=name)
-            for name, one in zip(self.settings.members, self.members, strict=True)
+            one.describe().assign(member=name) for name, one in zip(self.settings.members, self.members, strict=True)
         ]
         return pd.concat(tables, ignore_index=True)

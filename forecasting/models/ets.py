@@ -196,9 +196,7 @@ def estimate(z: np.ndarray, form: Form) -> Estimate:
     # the likelihood has a second top where the trend follows every month, so both ends are tried
     corners = product((-2.0, 0.0, 2.0), *[(-2.0, 2.0)] * (form.trend != NO_TREND))
     begun = min((np.r_[corner, np.full(size - len(corner), -2.0)] for corner in corners), key=loss)
-    found = minimize(
-        loss, begun, method="L-BFGS-B", bounds=[(-8.0, 8.0)] * size, options={"ftol": 1e-8, "gtol": 1e-4}
-    )
+    found = minimize(loss, begun, method="L-BFGS-B", bounds=[(-8.0, 8.0)] * size, options={"ftol": 1e-8, "gtol": 1e-4})
     by = weights(form, found.x)
     first, e = settle(z, form, by)
     loglik = -len(z) * (0.5 * np.log(2.0 * np.pi) + 0.5 + float(loss(found.x)))

@@ -92,9 +92,7 @@ def spread(seasonal: np.ndarray) -> np.ndarray:
     return wide
 
 
-def residuals(
-    arma: tuple[int, int, int, int], params: np.ndarray, w: np.ndarray, X: np.ndarray
-) -> np.ndarray:
+def residuals(arma: tuple[int, int, int, int], params: np.ndarray, w: np.ndarray, X: np.ndarray) -> np.ndarray:
     """e (T) of the differenced series w (T) on regressors X (T × r), nothing known before the first month."""
     ar, ma, sar, sma = polynomials(arma, params)
     u = w - X @ params[sum(arma) :]
@@ -209,9 +207,7 @@ def differences(z: np.ndarray, x: np.ndarray, seasonal: bool, max_d: int) -> tup
 def stepwise(z: np.ndarray, x: np.ndarray, d: int, D: int, seasonal: bool) -> list[Css]:
     """All models tried by the search of Hyndman and Khandakar (2008), best first; z (T) without holes."""
     w = difference(z, d, D)
-    bases = {
-        drift: difference(regressors(Orders(0, d, 0, 0, D, 0, drift), x, 0), d, D) for drift in (False, True)
-    }
+    bases = {drift: difference(regressors(Orders(0, d, 0, 0, D, 0, drift), x, 0), d, D) for drift in (False, True)}
     tried: dict[Orders, Css] = {}
 
     def score(orders: Orders) -> Css:
@@ -242,12 +238,7 @@ def neighbours(orders: Orders, n: int, seasonal: bool) -> Iterator[Orders]:
     for move in one + mixed:
         for sign in (1, -1):
             p, q, P, Q = (value + sign * step for value, step in zip(orders.arma, move, strict=True))
-            if (
-                min(p, q, P, Q) >= 0
-                and max(p, q) <= top
-                and max(P, Q) <= yearly
-                and p + q + P + Q <= MAX_ORDER
-            ):
+            if min(p, q, P, Q) >= 0 and max(p, q) <= top and max(P, Q) <= yearly and p + q + P + Q <= MAX_ORDER:
                 yield replace(orders, p=p, q=q, P=P, Q=Q)
     if orders.d + orders.D == 1:  # a level that is not differenced always has a mean
         yield replace(orders, drift=not orders.drift)

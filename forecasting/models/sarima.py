@@ -129,11 +129,7 @@ def _search(z: bytes, x: bytes, k: int, settings: Sarima) -> Orders:
         return Orders(p, d, q, P, D, Q, drift=d + D <= 1)
     if np.ptp(difference(known, d, D)) < 1e-9:
         return Orders(0, d, 0, 0, D, 0, drift=d + D <= 1)
-    ranked = [
-        one
-        for one in stepwise(known, covariates, d, D, moving)
-        if admissible(one.orders, one.params, settings)
-    ]
+    ranked = [one for one in stepwise(known, covariates, d, D, moving) if admissible(one.orders, one.params, settings)]
     best = [exact(holed, covariates, one.orders) for one in ranked[:EXACT]]
     kept = [one for one in best if admissible(one.orders, one.params, settings)] or best
     n = len(difference(known, d, D))
@@ -179,9 +175,7 @@ def maximise(model: SARIMAX, begin: np.ndarray, n: int) -> tuple[np.ndarray, flo
     free = model.untransform_params(begin)
     found = minimize(loss, free, method="L-BFGS-B", options={"maxiter": 60, "ftol": 1e-8, "gtol": 1e-4})
     if not found.success:
-        found = minimize(
-            loss, found.x, method="Nelder-Mead", options={"maxfev": 1000, "fatol": 1e-6, "xatol": 1e-3}
-        )
+        found = minimize(loss, found.x, method="Nelder-Mead", options={"maxfev": 1000, "fatol": 1e-6, "xatol": 1e-3})
     return model.transform_params(found.x), -found.fun * n, bool(found.success and found.fun < 1e6)
 
 

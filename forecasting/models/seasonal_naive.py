@@ -46,4 +46,7 @@ def _fit_one(z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> _One:
     filled = bridge(z)
     changes = filled[SEASON:] - filled[:-SEASON]
     sigma = float(np.sqrt(np.mean(changes**2)))
-    return _One(filled, {"chosen": "value of twelve months ago", "sigma": sigma, "n_months": int((~np.isnan(z)).sum())})
+    return _One(
+        filled,
+        {"chosen": "value of twelve months ago", "sigma": sigma, "n_months": int((~np.isnan(z)).sum())},
+    )
