@@ -35,12 +35,14 @@ OWN = 12.0  # months of own errors that weigh as much as the errors of all serie
 
 @dataclass(frozen=True)
 class Boosting:
-    """Trees that correct level plus seasonal index, direct for each step; trained on the last ``max_months``.
+    """Trees that correct level plus seasonal index, trained on the last ``max_months``.
 
     Target: (value − baseline) / typical monthly change, so that all series speak one language.
     The trees see the data up to the last June or December, so that a rolling backtest learns twice a year; what
     they are asked of is always current.
-    Intervals: whole error vectors of a model that had seen the first ``early`` share of the months only.
+    Forecast: mean of direct trees (every step at once) and of one-step trees fed with their own forecasts:
+    better than either on M3 and on customs data, because recursion alone prolongs a slump.
+    Intervals: whole error vectors of direct trees that had seen the first ``early`` share of the months only.
     """
 
     lags: tuple[int, ...] = (1, 2, 3, 4, 6, 12, 13, 24)
@@ -164,6 +166,7 @@ class Learned:
     """Trees and their errors on months that they had not seen; ``spread`` by series, 1 for one they never saw."""
 
     trees: HistGradientBoostingRegressor
+    next_trees: HistGradientBoostingRegressor
     errors: Errors
     spread: Mapping[str, float]
     n_rows: int
@@ -200,8 +203,9 @@ def _learned(
     early = settings.learn(what, x, settings.thin(rows.take(rows.target <= cut), settings.max_rows // 2))
     errors = _errors(what, early, x, cut, settings, _often_zero(y))
     trees = settings.learn(what, x, settings.thin(rows, settings.max_rows))
+    next_trees = settings.learn(what, x, settings.thin(rows.take(rows.step == 1), settings.max_rows))
     spread = dict(zip(series, errors.spread, strict=True))
-    return Learned(trees, errors, spread, min(len(rows.step), settings.max_rows), len(series))
+    return Learned(trees, next_trees, errors, spread, min(len(rows.step), settings.max_rows), len(series))
 
 
 @dataclass(frozen=True)
@@ -277,7 +281,7 @@ class FittedBoosting:
     def _chosen(self) -> str:
         lags = ", ".join(map(str, self.settings.lags))
         learned = f"{self.learned.n_rows:,} rows of {self.learned.series} series"
-        return f"{self.settings.n_trees} trees on lags {lags}; {learned}"
+        return f"{self.settings.n_trees} trees, direct and recursive, on lags {lags}; {learned}"
 
     def _check(self, future: pd.DataFrame, first: pd.Period) -> None:
         if future.loc[future.index > first].isna().to_numpy().any():
@@ -295,8 +299,21 @@ class FittedBoosting:
         step = np.concatenate([np.arange(1, count + 1) for count in steps])
         rows = Rows(origins[series], series, step)
         x = future.combine_first(self.panel.x.reindex(self.y.index.union(future.index)))[future.columns]
-        said = np.split(_say(self.what, self.learned.trees, rows, x, self.settings), np.cumsum(steps)[:-1])
+        direct = _say(self.what, self.learned.trees, rows, x, self.settings)
+        recursive = self._recursive(origins, end, x)[rows.target, rows.series]
+        said = np.split((direct + recursive) / 2, np.cumsum(steps)[:-1])
         return dict(zip(map(str, self.y.columns), said, strict=True))
+
+    def _recursive(self, origins: np.ndarray, end: int, x: pd.DataFrame) -> np.ndarray:
+        """Values (T + h × n), month after month, each forecast taken for known by the next."""
+        z = np.vstack([self.what.z, np.full((end + 1 - len(self.what.z), len(origins)), np.nan)])
+        declared = Declared(self.settings.lags, self.settings.windows)
+        for at in range(int(origins.min()) + 1, end + 1):
+            series = np.flatnonzero(origins < at)
+            rows = Rows(np.full(len(series), at - 1), series, np.ones(len(series), dtype=int))
+            what = known(z[:at], self.what.month, declared)
+            z[at, series] = _say(what, self.learned.next_trees, rows, x, self.settings)
+        return z
 
 
 def _say(
