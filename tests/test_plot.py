@@ -15,7 +15,7 @@ import pytest
 from forecasting.catalogue import Catalogue, Series
 from forecasting.errors import DataError
 from forecasting.forecast import FORECAST_COLUMNS, QUANTILES
-from forecasting.plot import chart_bytes, forecast_chart
+from forecasting.plot import chart_bytes, forecast_chart, series_chart
 
 SOURCE = "Source: Trade Statistics of Japan, Ministry of Finance; processed."
 
@@ -130,6 +130,51 @@ def test_a_hundredfold_fan_says_that_it_leaves() -> None:
         table["q975"] *= factor
         svg = chart_bytes(history_of(series), None, table, catalogue_of(series), SOURCE, "svg")
         assert (b"reach beyond the picture" in svg) == said
+
+
+def rows_of(months: int, *stages: str) -> pd.DataFrame:
+    """Invented observations of one series, the last of 2026-08."""
+    index = pd.period_range(end="2026-08", periods=months, freq="M")
+    rows = pd.DataFrame({"month": index, "value": 40_000.0 + 5_000 * np.sin(np.arange(months) / 4)})
+    return rows.assign(stage=["latest"] * (months - len(stages)) + list(stages))
+
+
+def drawn(rows: pd.DataFrame, path: Path, entry: Series | None = None) -> bytes:
+    series_chart(rows, entry or Series("s", "Exports", "mn_jpy", publisher="Customs"), SOURCE, path)
+    return path.read_bytes()
+
+
+def test_a_history_alone_is_drawn_whole_and_promises_nothing(tmp_path: Path) -> None:
+    svg = drawn(rows_of(500, "implied and latest", "nine_digit"), tmp_path / "a.svg")
+    ElementTree.fromstring(svg)
+    legend = ("published", "provisional", "implied or rebuilt")
+    for said in (*legend, "Exports", "billion yen a month", "1990", "2020", SOURCE):
+        assert f"<!-- {said} -->".encode() in svg
+    assert b"<!-- January 1985 to August 2026; Customs -->" in svg
+    assert b"<!-- August 2026: 3" in svg
+    assert b" % on a year earlier -->" in svg
+    for absent in (b"median", b"interval", b"end of data", b"Outlook"):
+        assert absent not in svg
+    assert drawn(rows_of(500), tmp_path / "b.png") == drawn(rows_of(500), tmp_path / "c.png")
+
+
+def test_a_history_of_one_stage_has_no_legend(tmp_path: Path) -> None:
+    assert b"<!-- published -->" not in drawn(rows_of(30), tmp_path / "a.svg")
+
+
+def test_awkward_histories(tmp_path: Path) -> None:
+    balance = Series("b", "$x$ " * 200, "mn_jpy", formula="difference", terms=("s", "s"))
+    rows = rows_of(40).drop(index=[3, 4])
+    svg = drawn(rows.assign(value=rows["value"] - 42_000), tmp_path / "a.svg", balance)
+    assert b"September 2026" not in svg
+    assert b"2 months missing; computed from published figures" in svg
+    assert b"on a year earlier" not in svg
+    for months in (1, 2, 19):
+        assert drawn(rows_of(months).assign(value=0.0), tmp_path / "b.png")
+    with pytest.raises(DataError, match="nothing to draw"):
+        drawn(rows_of(3).assign(value=np.nan), tmp_path / "c.png")
+    with pytest.raises(DataError, match=r"use \.png or \.svg"):
+        drawn(rows_of(3), tmp_path / "c.pdf")
 
 
 def test_refusals(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from forecasting.catalogue import Catalogue, Series
 from forecasting.cli.terminal import (
     LastValue,
     ViewContext,
+    facts_view,
     findings_view,
     forecast_view,
     list_view,
@@ -28,7 +29,9 @@ from forecasting.cli.terminal import (
     sparkline,
     table_view,
 )
+from forecasting.facts import VERDICT_COLUMNS
 from forecasting.forecast import FORECAST_COLUMNS, QUANTILES
+from forecasting.summary import SUMMARY_COLUMNS
 
 EXPORTS, CARS = "jp_ru.exports.value", "jp_ru.exports.transport.motor_vehicles.cars.quantity"
 CATALOGUE = Catalogue(
@@ -160,44 +163,119 @@ def test_sparkline() -> None:
     assert sparkline([]) == ""
 
 
+def history_of(months: int, source: str = "press.xml") -> pd.DataFrame:
+    """Invented observations of one series, the last of 2026-02."""
+    index = pd.period_range(end="2026-02", periods=months, freq="M")
+    values = {"month": index, "value": np.arange(float(months)) + 100.25}
+    return pd.DataFrame(values).assign(stage="published_in_press", source=source)
+
+
 def test_series_view() -> None:
-    months = pd.period_range("2025-01", periods=14, freq="M")
-    rows = pd.DataFrame(
-        {
-            "month": months,
-            "value": np.arange(14.0) + 100.25,
-            "stage": "published_in_press",
-            "source": "press.xml",
-        }
-    )
+    rows = history_of(14)
     text = printed(series_view(CATALOGUE[EXPORTS], rows, 80, months=3), 80)
     assert "14 months, 2025-01 to 2026-02" in text
-    assert cells(text, "2026-02") == "2026-02|113.25|+11.9 %|published in press|press.xml"
+    assert cells(text, "2026-02") == "2026-02|113.25|+11.9 %|published in press"
     assert "2025-11" not in text
     assert "no value" in printed(series_view(CATALOGUE[CARS], rows.head(0), 80), 80)
 
 
+def test_one_source_is_said_once_and_several_in_a_column() -> None:
+    rows = history_of(5)
+    text = printed(series_view(CATALOGUE[EXPORTS], rows, 80), 80)
+    assert text.count("press.xml") == text.count("Source: press.xml") == 1
+    rows.loc[4, "source"] = "detail.csv"
+    text = printed(series_view(CATALOGUE[EXPORTS], rows, 80), 80)
+    assert (text.count("press.xml"), text.count("detail.csv"), text.count("Source:")) == (4, 1, 0)
+    price = Series("price", "Price", "mn_jpy/units", formula="ratio", terms=(EXPORTS, CARS))
+    text = printed(series_view(price, history_of(5, "computed: a / b"), 80), 80)
+    assert text.count("omputed: a / b") == 1
+
+
+def test_a_long_history_is_drawn_whole() -> None:
+    for months, drawn in ((80, "▁▁"), (81, "years 2019 to 2026"), (1200, "years 1926 to 2026")):
+        view = series_view(CATALOGUE[EXPORTS], history_of(months), 80, months=1)
+        line = next(line for line in printed(view, 80).splitlines() if "█" in line)
+        assert drawn in line
+        assert len(line.rstrip()) <= 80
+    gaps = history_of(6).drop(index=[2, 3])
+    assert "▁▂  ▇█" in printed(series_view(CATALOGUE[EXPORTS], gaps, 80), 80)
+
+
+def summary_of(entries: tuple[Series, ...]) -> pd.DataFrame:
+    rows = [
+        (one.id, one.title, one.unit, "2023-05", "2026-08", 40, 0, "35 published_in_press, 5 detailed", at == 0, "")
+        for at, one in enumerate(entries)
+    ]
+    return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
+
+
 def test_list_keeps_ids_whole() -> None:
-    entries = [{"series": one.id, "title": one.title, "unit": one.unit} for one in CATALOGUE.entries]
-    summary = pd.DataFrame(entries).assign(months=40, value=1234.5)
-    for width in (60, 80, 100, 160):
+    summary = summary_of(CATALOGUE.entries)
+    for width in (50, 60, 80, 100, 110, 160):
         text = printed(list_view(summary, width), width)
-        assert (CARS in text) == (width > 60)
-        assert "1,234.5" in text
-        assert "2 series" in text
+        assert (CARS in text) == (width > 53)
+        assert f"* {EXPORTS}" in text
+        assert f"* {CARS}" not in text
+        assert text.count("2023-05 … 2026-08") == 2
+        assert "2 stored" in text
+        lines = [line.rstrip() for line in text.splitlines()]
+        # Numbers stand in the same columns whether the id has a line of its own or not.
+        assert len({line.index("2023-05") for line in lines if "2023-05" in line}) == 1
+        assert max(map(len, lines)) <= width
+
+
+def test_list_of_a_users_file() -> None:
+    entry = Series("売上", "売上", "as given")
+    text = printed(list_view(summary_of((entry,)).assign(months=0, headline=False, stages=""), 80), 80)
+    assert text.count("売上") == 1
+    assert "no value" in text
+    assert "marked" not in text
 
 
 def test_findings() -> None:
     findings = pd.DataFrame(
         [("error", "joint", EXPORTS, "2026-08", "180 times its neighbours", "read the source again"),
+         ("error", "number", CARS, "2026-07", "value is 'X'", "leave it out"),
+         ("error", "number", CARS, "2026-08", "value is 'X'", "leave it out"),
+         ("error", "number", EXPORTS, "2026-08", "value is '-'", "leave it out"),
          ("note", "age", "", "", "provisional for 14 months", "")],
         columns=["severity", "check", "series", "month", "found", "advice"],
     )  # fmt: skip
-    text = printed(findings_view("Checks", findings, 80), 80)
-    assert "read the source again" in text
-    assert text.rstrip().endswith("1 error, 1 note")
-    assert "Nothing found." in printed(findings_view("Checks", findings.head(0)), 80)
-    assert "a  b" in printed(findings_view("Other", pd.DataFrame({"a": ["x"], "b": ["y"]})), 80)
+    for width in (80, 110, 140):
+        text = printed(findings_view("Checks", findings, width), width)
+        assert cells(text, "error").startswith(f"error|{EXPORTS}|2026-08|180 times its neighbours")
+        assert re.search(rf"{CARS}\s+2026-07 … 2026-08 \(2 times\)  value is 'X'", text)
+        assert text.count("leave it out") == 1
+        assert text.rstrip().endswith("4 errors, 1 note")
+    assert "Nothing found." in printed(findings_view("Checks", findings.head(0), 80), 80)
+
+
+def fact(name: str, series: str, verdict: str, **cells: object) -> dict[str, object]:
+    """An invented verdict; what is not given is empty."""
+    empty = dict.fromkeys(VERDICT_COLUMNS, "") | {"table": math.nan, "measure": "level", "unit": "units"}
+    return empty | {"fact": name, "series": series, "verdict": verdict} | cells
+
+
+def test_facts() -> None:
+    grown = {"measure": "yoy_pct", "unit": "percent", "printed": "6.75", "table": 6.79879}
+    other = {"period": "calendar 2024", "printed": "610", "table": 1227.33, "reading": "2024-07: 610.0"}
+    lacks = {"period": "2024-09", "printed": "65", "remark": "the tables lack it", "contradicts": "f-2"}
+    rows = [
+        fact("f-1", EXPORTS, "agrees", period="2024-10", how="rounding", **grown),
+        fact("f-2", CARS, "conflicts", remark="1 of 18 readings", **other),
+        fact("f-3", CARS, "untestable", **lacks),
+    ]
+    for width in (80, 110, 140):
+        text = printed(facts_view("Facts", pd.DataFrame(rows), width), width)
+        lines = [re.sub(" {2,}", "|", line.strip()) for line in text.splitlines()]
+        assert lines[1].startswith(f"f-1|agrees|{EXPORTS}")
+        assert any(line.endswith("2024-10, on a year earlier: printed 6.75 %, tables 6.799|rounding") for line in lines)
+        assert any(line.startswith(f"f-2|conflicts|{CARS}") for line in lines)
+        assert "calendar 2024: printed 610 units, tables 1,227.3" in text
+        assert "would agree: 2024-07: 610.0; 1 of 18 readings" in text
+        assert "2024-09: printed 65 units" in text
+        assert "the tables lack it; contradicts f-2" in text
+        assert "3 facts: 1 agree within rounding or truncation, 0 within revisions" in text
 
 
 def test_any_table() -> None:

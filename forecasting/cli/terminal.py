@@ -413,14 +413,19 @@ def findings_view(title: str, findings: pd.DataFrame, width: int) -> Group:
     rows = findings.astype(object).where(findings.notna(), "").astype(str)
     for (severity, advice), part in rows.groupby(["severity", "advice"], sort=False):
         lines = [
-            _packed([(f"{one['series']} {one['month']}".strip(), ""), (one["found"], "")], width - 11)
-            for one in part.to_dict("records")
+            _packed([(str(series), ""), (_months_of(list(same["month"])), ""), (str(found), "")], width - 11)
+            for (series, found), same in part.groupby(["series", "found"], sort=False)
         ]
         more = [_text(f"→ {advice}", "dim")] if advice else []
         table.add_row(_text(str(severity), SEVERITY_STYLES.get(str(severity), "")), _text("\n").join([*lines, *more]))
     counts = findings["severity"].value_counts(sort=False)
     said = ", ".join(f"{many} {name}{'s' * (many != 1)}" for name, many in counts.items())
     return Group(_text(title, "bold"), table, _text(said))
+
+
+def _months_of(months: list[str]) -> str:
+    """The month, or from when to when the same was found how often."""
+    return f"{min(months)} … {max(months)} ({len(months)} times)" if len(months) > 1 else months[0]
 
 
 def facts_view(title: str, facts: pd.DataFrame, width: int) -> Group:
