@@ -113,10 +113,10 @@ class Catalogue(Mapping[str, Series]):
             wanted.update(found)
         return tuple(series for series in self if series in wanted)
 
-    def with_plain(self, ids: Iterable[str], unit: str = "as given") -> Catalogue:
-        """The catalogue with an entry of its own for every id that it does not know."""
-        new = [one for one in dict.fromkeys(ids) if one not in self._by_id]
-        return Catalogue((*self.entries, *(Series(one, one, unit) for one in new)))
+    def with_plain(self, units: Mapping[str, str]) -> Catalogue:
+        """The catalogue with a plain entry for every id that it does not know, in the unit given for it."""
+        new = [one for one in units if one not in self._by_id]
+        return Catalogue((*self.entries, *(Series(one, one, units[one] or "as given") for one in new)))
 
     def _unknown(self, pattern: str) -> str:
         near = difflib.get_close_matches(pattern, list(self), n=3, cutoff=0.4)

@@ -38,7 +38,7 @@ def with_covariates(
         else:
             raise DataError(
                 f"Covariate {one} ends in {known}; the forecast needs it until {last}: extend {name}, shorten"
-                f" --horizon, or give --hold-covariates to assume its last value (it must reach {panel.cutoff} for that)."
+                f" --horizon, or give --hold-covariates to assume its last value (it must reach {panel.cutoff})."
             )
     return Panel(panel.y.loc[start:], x), tuple(remarks)
 

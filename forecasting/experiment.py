@@ -110,10 +110,10 @@ def _jobs(
     """A job a series over all its cutoffs, or for global models a job a half-year: choices inside them are shared."""
     if getattr(part, "learns_across_series", False):
         halves: dict[tuple[int, bool], list[int]] = {}
-        for at, (cutoff, _, wanted) in enumerate(origins):
+        for origin, (cutoff, _, wanted) in enumerate(origins):
             if wanted:
                 # Choices are made anew from June's and December's data on.
-                halves.setdefault(((cutoff + 1).year, (cutoff + 1).month > 6), []).append(at)
+                halves.setdefault(((cutoff + 1).year, (cutoff + 1).month > 6), []).append(origin)
         return [(_global_job(part, panels, origins, half, paths, seed), half) for half in halves.values()]
     jobs = []
     for series in dict.fromkeys(one for _, _, wanted in origins for one in wanted):

@@ -22,7 +22,7 @@ WORDS = {
 
 def summarise(observations: pd.DataFrame, catalogue: Catalogue) -> pd.DataFrame:
     """One row of SUMMARY_COLUMNS per catalogued or stored series; without data ``months`` is 0."""
-    stored = list(dict.fromkeys(observations["series"].astype(str)))
+    stored = dict(zip(observations["series"].astype(str), observations["unit"].astype(str), strict=True))
     whole = catalogue.with_plain(stored)
     known = wide(observations).notna() if stored else pd.DataFrame(index=pd.PeriodIndex([], freq="M"))
     stages = {str(one): Counter(rows["stage"]) for one, rows in observations.groupby("series")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -103,10 +104,15 @@ def load(data: Path | None = None) -> Dataset:
     from forecasting.sources.user_file import read_observations
 
     read = read_observations(data)
-    ids = list(dict.fromkeys(read.observations["series"]))
-    known = catalogue if any(one in catalogue for one in ids) else Catalogue(())
-    panel = to_panel(read.observations)
-    return Dataset(read.observations, panel, known.with_plain(ids), data.name, embedded=False, remarks=read.remarks)
+    units = dict(zip(read.observations["series"], read.observations["unit"], strict=True))
+    known = catalogue if any(one in catalogue for one in units) else Catalogue(())
+    whole = known.with_plain(units)
+    # A file that names no unit takes the catalogue's for series that it knows.
+    named = read.observations["unit"].where(
+        read.observations["unit"] != "", read.observations["series"].map(lambda one: whole[one].unit)
+    )
+    observations = read.observations.assign(unit=named)
+    return Dataset(observations, to_panel(observations), whole, data.name, embedded=False, remarks=read.remarks)
 
 
 def forecast(request: Request, progress: Progress = silent) -> Outlook:
@@ -151,10 +157,9 @@ def forecast(request: Request, progress: Progress = silent) -> Outlook:
 def _as_of(panel: Panel, text: str | None) -> Panel:
     if text is None:
         return panel
-    try:
-        month = pd.Period(text, freq="M")
-    except ValueError as cause:
-        raise DataError(f"--as-of {text!r} is not a month: write it as 2026-05.") from cause
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
+        raise DataError(f"--as-of {text!r} is not a month: write it as 2026-05.")
+    month = pd.Period(text, freq="M")
     if month > panel.cutoff:
         raise DataError(f"--as-of {month} lies after the last published month, {panel.cutoff}: leave it out.")
     return panel.until(month)

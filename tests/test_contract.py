@@ -81,6 +81,16 @@ def test_ragged_edge_and_a_missing_month_are_bridged(name: str, panel: Panel) ->
 
 
 @every_model
+def test_a_hole_in_the_months_that_others_do_not_know_yet_is_bridged(name: str, panel: Panel) -> None:
+    y = panel.y.copy()
+    y.iloc[-4:, 0] = np.nan
+    y.iloc[-3, 1] = np.nan
+    made = forecast(name, Panel(y))
+    assert made.months[0] == pd.Period("2026-05")
+    assert np.isfinite(made.paths).all()
+
+
+@every_model
 def test_zero_heavy_series_stay_at_or_above_zero(name: str) -> None:
     panel = invented(series=2, months=60)
     y = panel.y.copy()

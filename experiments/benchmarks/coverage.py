@@ -87,6 +87,8 @@ def raw_forecasts(arguments: argparse.Namespace, panel: Panel, cutoffs: list[pd.
     )
     for failure in rolled.failures:
         print(failure)
+    if rolled.failures:
+        raise SystemExit("The model failed at some cutoffs; coverage of the others would flatter it.")
     forecasts = [one.select(panel.series) for one in rolled.forecasts]
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -64,7 +64,7 @@ class FittedEach:
         last = self.panel.last_known()
         cube = np.empty((paths, len(months), len(self.ones)))
         for at, (series, one) in enumerate(self.ones.items()):
-            known = self.panel.y[series].reindex(months[months <= last[series]]).to_numpy(dtype=float)
+            known = known_cells(self.panel.y[series], months, self.transforms[series])
             steps = len(months) - len(known)
             rng = stream(seed, self.name, series, last[series])
             x = future.to_numpy(dtype=float)[len(known) :]
@@ -120,6 +120,16 @@ def fit_each(name: str, min_months: int, panel: Panel, fit_one: FitOne) -> Fitte
 def known_span(column: pd.Series) -> pd.Series:
     """The series from its first to its last known month."""
     return column.loc[column.first_valid_index() : column.last_valid_index()]
+
+
+def known_cells(column: pd.Series, months: pd.PeriodIndex, transform: Transform) -> np.ndarray:
+    """Values of the forecast months that the series already knows; a hole among them is bridged."""
+    y = known_span(column)
+    cells = y.reindex(months[months <= y.index[-1]])
+    if cells.isna().any():
+        filled = transform.inverse(bridge(transform.forward(y.to_numpy(dtype=float))))
+        cells = cells.fillna(pd.Series(filled, index=y.index))
+    return np.asarray(cells.to_numpy(dtype=float))
 
 
 def bridge(z: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from forecasting.calendar import working_days
 from forecasting.errors import ModelError
 from forecasting.features import Declared, Known, Rows, calendar_columns, design, known
 from forecasting.forecast import Forecast
-from forecasting.models.base import known_span
+from forecasting.models.base import known_cells, known_span
 from forecasting.models.choosing import half_year
 from forecasting.panel import Panel
 from forecasting.seeds import stream
@@ -228,7 +228,7 @@ class FittedBoosting:
         whole = {kind: self.learned.errors.whole(len(months), kind) for kind in set(sparse.values())}
         cube = np.empty((paths, len(months), len(self.panel.series)))
         for at, series in enumerate(self.panel.series):
-            given = self.panel.y[series].reindex(months[months <= last[series]]).to_numpy(dtype=float)
+            given = known_cells(self.panel.y[series], months, self.transforms[series])
             column = self._column(series)
             scale = self.what.scale[self._origin(last[series]), column]
             rng = stream(seed, self.settings.name, series, last[series])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -57,13 +58,17 @@ class Sarima:
     def _fit_one(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> One:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            orders = self.choose(z, months, x)
+            shortlist = self.shortlist(z, months, x)
             z, x = window(z, x, self.max_months)
-            season = find_season(bridge(z)) if orders.adjusted else NONE
-            return adjusted(fit_orders(z - season.over(len(z)), x, orders), season, len(z))
+            season = find_season(bridge(z)) if shortlist[0].adjusted else NONE
+            return adjusted(_first_that_fits(z - season.over(len(z)), x, shortlist), season, len(z))
 
     def choose(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> Orders:
-        """Orders for z (T) from its months up to the last June or December."""
+        """Best orders for z (T) from its months up to the last June or December."""
+        return self.shortlist(z, months, x)[0]
+
+    def shortlist(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> tuple[Orders, ...]:
+        """Orders from best to worst; the next one serves where the likelihood of the best cannot be maximised."""
         until = seen(z, months, self.min_months)
         known, x = map(standard, window(z[:until], x[:until], self.max_months))
         return _search(known.tobytes(), x.tobytes(), x.shape[1], self)
@@ -109,8 +114,16 @@ class _One:
         return self.level + self.scale * drawn
 
 
+def _first_that_fits(z: np.ndarray, x: np.ndarray, shortlist: tuple[Orders, ...]) -> _One:
+    """The best orders whose exact fit ends well; ``chosen`` names them."""
+    for orders in shortlist[:-1]:
+        with contextlib.suppress(ModelError, np.linalg.LinAlgError, ValueError):
+            return fit_orders(z, x, orders)
+    return fit_orders(z, x, shortlist[-1])
+
+
 @lru_cache(maxsize=1024)
-def _search(z: bytes, x: bytes, k: int, settings: Sarima) -> Orders:
+def _search(z: bytes, x: bytes, k: int, settings: Sarima) -> tuple[Orders, ...]:
     """Remembered by its whole input, so that a backtest does not repeat it; a pure function."""
     holed = np.frombuffer(z)
     known = bridge(holed)
@@ -126,15 +139,16 @@ def _search(z: bytes, x: bytes, k: int, settings: Sarima) -> Orders:
         D = settings.seasonal_order[1]
     if settings.order is not None and settings.seasonal_order is not None:
         (p, _, q), (P, _, Q) = settings.order, settings.seasonal_order
-        return Orders(p, d, q, P, D, Q, drift=d + D <= 1)
+        return (Orders(p, d, q, P, D, Q, drift=d + D <= 1),)
     if np.ptp(difference(known, d, D)) < 1e-9:
-        return Orders(0, d, 0, 0, D, 0, drift=d + D <= 1)
+        return (Orders(0, d, 0, 0, D, 0, drift=d + D <= 1),)
     ranked = [one for one in stepwise(known, covariates, d, D, moving) if admissible(one.orders, one.params, settings)]
     best = [exact(holed, covariates, one.orders) for one in ranked[:EXACT]]
     kept = [one for one in best if admissible(one.orders, one.params, settings)] or best
     n = len(difference(known, d, D))
-    best_one = min(kept, key=lambda one: aicc(one.loglik, len(one.params) + 1, n))
-    return replace(best_one.orders, adjusted=not moving)
+    kept.sort(key=lambda one: aicc(one.loglik, len(one.params) + 1, n))
+    simple = () if settings.order or settings.seasonal_order else (Orders(0, d, 1, 0, D, 1 if moving else 0),)
+    return tuple(replace(one, adjusted=not moving) for one in (*(one.orders for one in kept), *simple))
 
 
 def admissible(orders: Orders, params: np.ndarray, settings: Sarima) -> bool:
