@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,25 +17,39 @@ from forecasting.models.ensemble import Ensemble
 from forecasting.panel import Panel
 
 PanelAt = Callable[[pd.Period], Panel]
+Origin = tuple[pd.Period, pd.DataFrame, tuple[str, ...]]
+"""A cutoff, the future that a model may know (h × k) and the series wanted then."""
+
+# What numbers do to a model that they do not suit: a failed forecast in a backtest, an error elsewhere.
+NUMERICAL = (np.linalg.LinAlgError, ValueError, FloatingPointError, ZeroDivisionError, OverflowError)
 
 
 @dataclass(frozen=True)
 class Job:
-    """One model on one series (or on the whole panel) from several cutoffs: what a worker gets."""
+    """One model on one series (or on the whole panel) from several cutoffs: what a worker gets.
+
+    ``paths`` holds a number of paths for each forecast wanted of one fit: a model's own, and its share of a pool.
+    ``watched`` wants what was chosen at the last cutoff, and takes a numerical error for a mistake of ours.
+    """
 
     forecaster: Forecaster
     panels: tuple[Panel, ...]
     futures: tuple[pd.DataFrame, ...]
     wanted: tuple[tuple[str, ...], ...]
-    paths: int
+    paths: tuple[int, ...]
     seed: int
+    watched: bool = True
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a worker gives back: a forecast a cutoff, or the reason why not; the description of the last fit."""
+    """What a worker gives back by cutoff: a forecast for each number of paths, or why there is none; CPU seconds.
 
-    forecasts: tuple[Forecast | str, ...]
+    ``described`` says what the last fit chose.
+    """
+
+    forecasts: tuple[tuple[Forecast, ...] | str, ...]
+    seconds: tuple[float, ...]
     described: pd.DataFrame
 
 
@@ -49,50 +64,58 @@ class Rolling:
 
 def work(job: Job) -> Done:
     """Fit and forecast from each cutoff; the truth after a cutoff is not in the job."""
-    forecasts: list[Forecast | str] = []
+    forecasts: list[tuple[Forecast, ...] | str] = []
+    seconds: list[float] = []
     described = pd.DataFrame()
     for panel, future, wanted in zip(job.panels, job.futures, job.wanted, strict=True):
+        began = time.process_time()
         try:
             fitted = job.forecaster.fit(panel)
-            forecasts.append(fitted.predict(future, job.paths, job.seed).select(wanted))
-            if panel is job.panels[-1]:
+            forecasts.append(tuple(fitted.predict(future, paths, job.seed).select(wanted) for paths in job.paths))
+            if job.watched and panel is job.panels[-1]:
                 described = fitted.describe()
         except ForecastingError as error:
             forecasts.append(str(error))
-    return Done(tuple(forecasts), described[described["series"].isin(job.wanted[-1])] if len(described) else described)
+        except NUMERICAL as error:
+            if job.watched:
+                raise
+            forecasts.append(f"{job.forecaster.name}: {type(error).__name__}: {error}")
+        seconds.append(time.process_time() - began)
+    chosen = described[described["series"].isin(job.wanted[-1])] if len(described) else described
+    return Done(tuple(forecasts), tuple(seconds), chosen)
 
 
 def rolling(
     forecaster: Forecaster,
     panel_at: PanelAt,
-    origins: Sequence[tuple[pd.Period, pd.DataFrame, tuple[str, ...]]],
+    origins: Sequence[Origin],
     paths: int,
     seed: int,
     workers: int = 1,
     progress: Progress = silent,
 ) -> Rolling:
-    """Forecast from every origin: its cutoff, the future that a model may know (h × k) and the series wanted then.
+    """Forecast from every origin.
 
     A failure at the last origin is raised, because a forecast was asked for; earlier ones are reported.
     """
     parts = forecaster.parts() if isinstance(forecaster, Ensemble) else (forecaster,)
     share = forecaster.share(paths) if isinstance(forecaster, Ensemble) else paths
     panels = [panel_at(cutoff) for cutoff, _, _ in origins]
-    jobs = [job for part in parts for job in _jobs(part, panels, origins, share, seed)]
+    jobs = [job for part in parts for job in jobs_of(part, panels, origins, (share,), seed)]
     done = map_tasks(work, [job for job, _ in jobs], workers, progress)
     failures = []
     by_origin: list[dict[str, list[Forecast]]] = [{part.name: [] for part in parts} for _ in origins]
     for (job, at), result in zip(jobs, done, strict=True):
         for origin, outcome in zip(at, result.forecasts, strict=True):
-            if isinstance(outcome, Forecast):
-                by_origin[origin][job.forecaster.name].append(outcome)
+            if not isinstance(outcome, str):
+                by_origin[origin][job.forecaster.name].append(outcome[0])
             elif origin == len(origins) - 1:
                 raise ForecastingError(outcome)
             else:
                 failures.append(f"{origins[origin][0]}: {outcome}")
     forecasts = []
     for found in by_origin:
-        members = [_side_by_side(pieces) for pieces in found.values() if pieces]
+        members = [side_by_side(pieces) for pieces in found.values() if pieces]
         if len(members) == len(parts):
             forecasts.append(forecaster.combine(members, paths) if isinstance(forecaster, Ensemble) else members[0])
     described = [
@@ -103,37 +126,42 @@ def rolling(
     return Rolling(tuple(forecasts), tuple(failures), pd.concat(described, ignore_index=True))
 
 
-def _jobs(
-    part: Forecaster, panels: Sequence[Panel], origins: Sequence[tuple[pd.Period, pd.DataFrame, tuple[str, ...]]],
-    paths: int, seed: int,
+def jobs_of(
+    part: Forecaster, panels: Sequence[Panel], origins: Sequence[Origin], paths: tuple[int, ...], seed: int,
+    watched: bool = True,
 ) -> list[tuple[Job, list[int]]]:  # fmt: skip
-    """A job a series over all its cutoffs, or for global models a job a half-year: choices inside them are shared."""
+    """Jobs with the places of their origins: one a series over all its cutoffs, or for global models one a half-year.
+
+    Choices inside a job are shared.
+    """
     if getattr(part, "learns_across_series", False):
         halves: dict[tuple[int, bool], list[int]] = {}
         for origin, (cutoff, _, wanted) in enumerate(origins):
             if wanted:
                 # Choices are made anew from June's and December's data on.
                 halves.setdefault(((cutoff + 1).year, (cutoff + 1).month > 6), []).append(origin)
-        return [(_global_job(part, panels, origins, half, paths, seed), half) for half in halves.values()]
+        shown = [_long_enough(part, panel) for panel in panels]
+        return [(_job(part, shown, origins, half, paths, seed, watched), half) for half in halves.values()]
     jobs = []
     for series in dict.fromkeys(one for _, _, wanted in origins for one in wanted):
         at = [i for i, (_, _, wanted) in enumerate(origins) if series in wanted]
-        shown = tuple(replace(panels[i], y=panels[i].y[[series]]) for i in at)
-        jobs.append((Job(part, shown, tuple(origins[i][1] for i in at), ((series,),) * len(at), paths, seed), at))
+        alone = {i: replace(panels[i], y=panels[i].y[[series]]) for i in at}
+        only = {i: (origins[i][0], origins[i][1], (series,)) for i in at}
+        jobs.append((_job(part, alone, only, at, paths, seed, watched), at))
     return jobs
 
 
-def _global_job(
+def _job(
     part: Forecaster,
-    panels: Sequence[Panel],
-    origins: Sequence[tuple[pd.Period, pd.DataFrame, tuple[str, ...]]],
+    panels: Mapping[int, Panel] | Sequence[Panel],
+    origins: Mapping[int, Origin] | Sequence[Origin],
     at: list[int],
-    paths: int,
+    paths: tuple[int, ...],
     seed: int,
+    watched: bool,
 ) -> Job:
-    shown = tuple(_long_enough(part, panels[one]) for one in at)
-    wanted = tuple(origins[one][2] for one in at)
-    return Job(part, shown, tuple(origins[one][1] for one in at), wanted, paths, seed)
+    futures, wanted = (tuple(origins[i][which] for i in at) for which in (1, 2))
+    return Job(part, tuple(panels[i] for i in at), futures, wanted, paths, seed, watched)  # type: ignore[arg-type]
 
 
 def _long_enough(part: Forecaster, panel: Panel) -> Panel:
@@ -141,7 +169,7 @@ def _long_enough(part: Forecaster, panel: Panel) -> Panel:
     return replace(panel, y=panel.y.loc[:, enough]) if enough.any() else panel
 
 
-def _side_by_side(pieces: Sequence[Forecast]) -> Forecast:
+def side_by_side(pieces: Sequence[Forecast]) -> Forecast:
     """Forecasts of different series over the same months as one."""
     return replace(
         pieces[0],

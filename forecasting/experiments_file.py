@@ -1,0 +1,420 @@
+"""An experiment: one TOML file that says what is forecast from which past cutoffs, by which models."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pandas as pd
+
+from forecasting.errors import DataError, ModelError
+from forecasting.forecast import COVERAGES, KINDS
+from forecasting.models import MODELS, forecaster
+from forecasting.models.base import Forecaster
+from forecasting.models.ensemble import Ensemble
+from forecasting.periods import next_full_quarter_end
+from forecasting.scores import REGIMES, SCORES, SKILLS, with_regime
+
+NEXT_QUARTER = "next_quarter"
+MAX_HORIZON = 60
+MAX_STEP = 24
+WARM_UP = 12
+"""Cutoffs before the first that only teach the calibration: as many as `tradecast forecast` learns from."""
+METRICS = ("skill", *SCORES, *(f"skill_{one}" for one in SKILLS))
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+()-]{0,39}")
+MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+KEYS = (
+    "name", "description", "data", "series", "covariates", "hold_covariates", "horizon", "cutoffs", "window", "panel",
+    "forecasters", "refit", "calibrate", "warm_up", "paths", "seed", "coverages", "kind", "sort_by", "regimes",
+)  # fmt: skip
+CUTOFF_KEYS = ("series", "first", "step", "count", "last")
+
+
+@dataclass(frozen=True)
+class Cutoffs:
+    """Past cutoffs of some series: a list, or from ``first`` every ``step`` months to ``last`` or ``count`` of them.
+
+    Without either they go on to the last cutoff after which a month is published.
+    """
+
+    series: tuple[str, ...]
+    listed: tuple[pd.Period, ...] = ()
+    first: pd.Period | None = None
+    step: int = 1
+    count: int | None = None
+    last: pd.Period | None = None
+
+    def months(self, data_end: pd.Period) -> tuple[pd.Period, ...]:
+        """The cutoffs, oldest first."""
+        if self.first is None:
+            return self.listed
+        if self.count is not None:
+            return tuple(self.first + self.step * at for at in range(self.count))
+        return tuple(pd.period_range(self.first, self.last or data_end - 1, freq="M")[:: self.step])
+
+    def before(self, count: int) -> tuple[pd.Period, ...]:
+        """As many cutoffs before the first, at the same distance; of a list nobody knows the distance."""
+        return tuple(self.first - self.step * at for at in range(count, 0, -1)) if self.first is not None else ()
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A forecaster under the name that it has in tables."""
+
+    label: str
+    forecaster: Forecaster
+
+    def parts(self) -> tuple[Forecaster, ...]:
+        """What is fitted: the forecaster, or the members of a pool."""
+        return self.forecaster.parts() if isinstance(self.forecaster, Ensemble) else (self.forecaster,)
+
+    def share(self, paths: int) -> int:
+        """Paths that each part has to give."""
+        return self.forecaster.share(paths) if isinstance(self.forecaster, Ensemble) else paths
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting by name, as JSON can hold it."""
+        return dict(json.loads(json.dumps(asdict(self.forecaster))))  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What the file says, checked; ``text`` and ``parsed`` keep the file itself."""
+
+    name: str
+    cutoffs: tuple[Cutoffs, ...]
+    contenders: tuple[Contender, ...]
+    horizon: int | str = NEXT_QUARTER
+    description: str = ""
+    data: Path | None = None
+    covariates: Path | None = None
+    hold_covariates: bool = False
+    window: int | None = None
+    panel: str = "latest"
+    refit: str = "every"
+    calibrate: bool = False
+    warm_up: int = 0
+    paths: int = 1000
+    seed: int = 0
+    coverages: tuple[int, ...] = (80, 95)
+    kind: str = "month"
+    sort_by: tuple[str, ...] = ("skill",)
+    regimes: Mapping[str, tuple[str | None, str | None]] = field(default_factory=lambda: REGIMES)
+    text: str = field(default="", repr=False)
+    parsed: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def last(self, cutoff: pd.Period) -> pd.Period:
+        """The last month that is forecast from a cutoff."""
+        return cutoff + self.horizon if isinstance(self.horizon, int) else next_full_quarter_end(cutoff)
+
+
+def read_experiment(path: Path) -> Experiment:
+    """The experiment of a file; whatever is wrong with it is one line that names file and key."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        parsed = tomllib.loads(text)
+    except OSError as cause:
+        raise DataError(f"{path} cannot be read: {cause.strerror or cause}.") from cause
+    except UnicodeDecodeError as cause:
+        raise DataError(f"{path} is not UTF-8 text: save it as UTF-8.") from cause
+    except tomllib.TOMLDecodeError as cause:
+        raise DataError(f"{path.name} is not TOML: {cause}.") from cause
+    return parse(parsed, path.name, path.parent, text)
+
+
+def parse(parsed: Mapping[str, Any], file: str, folder: Path = Path(), text: str = "") -> Experiment:
+    """The experiment of a parsed file; paths in it count from ``folder``."""
+    table = _Table(file, "", parsed, KEYS)
+    calibrate = table.flag("calibrate", False)
+    read = Experiment(
+        name=table.matching("name", NAME, Path(file).stem, "letters, digits, - _ and ."),
+        description=table.text("description", ""),
+        cutoffs=_cutoffs(table),
+        contenders=_contenders(table),
+        horizon=_horizon(table),
+        data=_path(table, "data", folder),
+        covariates=_path(table, "covariates", folder),
+        hold_covariates=table.flag("hold_covariates", False),
+        window=_window(table),
+        panel=_panel(table),
+        refit=_refit(table),
+        calibrate=calibrate,
+        warm_up=table.whole("warm_up", WARM_UP if calibrate else 0, 0, 60),
+        paths=table.whole("paths", 1000, 100, 100_000),
+        seed=table.whole("seed", 0, 0, 2**31 - 1),
+        coverages=_coverages(table),
+        kind=table.one_of("kind", KINDS, "month"),
+        sort_by=_sort_by(table),
+        regimes=_regimes(table),
+        text=text,
+        parsed=dict(parsed),
+    )
+    if read.warm_up and not calibrate:
+        table.refuse("warm_up", "teaches the calibration: leave it out or set calibrate = true")
+    return read
+
+
+# --- Keys with a meaning of their own --------------------------------------------------------------------
+
+
+def _cutoffs(table: _Table) -> tuple[Cutoffs, ...]:
+    """A list of months, one table, or several tables with series of their own."""
+    if "cutoffs" not in table.cells:
+        table.refuse("cutoffs", 'is missing: write a table such as { first = "2015-02", step = 3 }')
+    found = table.cells["cutoffs"]
+    if isinstance(found, Mapping):
+        found = [found]
+    if not isinstance(found, list) or not found:
+        table.refuse("cutoffs", f"is {found!r}: write a table with first and step, or a list of months")
+    if all(isinstance(one, Mapping) for one in found):
+        return tuple(_stepped(table, one, at) for at, one in enumerate(found, start=1))
+    months = [_month(table, "cutoffs", one) for one in found]
+    if len(set(months)) < len(months):
+        table.refuse("cutoffs", f"names {next(str(one) for one in months if months.count(one) > 1)} twice")
+    return (Cutoffs(_patterns(table, None), listed=tuple(sorted(months))),)
+
+
+def _stepped(table: _Table, cells: Mapping[str, Any], at: int) -> Cutoffs:
+    inner = _Table(table.file, f"cutoffs {at}, ", cells, CUTOFF_KEYS)
+    if "first" not in cells:
+        inner.refuse("first", 'is missing: name the first cutoff, such as "2015-02"')
+    if "count" in cells and "last" in cells:
+        inner.refuse("count", "and last say the same thing twice: keep one of them")
+    first = _month(inner, "first", cells["first"])
+    last = _month(inner, "last", cells["last"]) if "last" in cells else None
+    if last is not None and last < first:
+        inner.refuse("last", f"{last} lies before first, {first}: swap them")
+    count = inner.whole("count", 1, 1, 600) if "count" in cells else None
+    return Cutoffs(
+        _patterns(table, inner), first=first, step=inner.whole("step", 1, 1, MAX_STEP), count=count, last=last
+    )
+
+
+def _patterns(table: _Table, inner: _Table | None) -> tuple[str, ...]:
+    holder = inner if inner is not None and "series" in inner.cells else table
+    found = holder.texts("series", ())
+    if not found:
+        holder.refuse("series", 'names no series: write ids or patterns, such as ["jp_ru.*.value"]')
+    return found
+
+
+def _contenders(table: _Table) -> tuple[Contender, ...]:
+    found = table.cells.get("forecasters")
+    if not isinstance(found, list) or not found or not all(isinstance(one, Mapping) for one in found):
+        table.refuse("forecasters", 'needs at least one block: [[forecasters]] with model = "theta"')
+    contenders = tuple(_contender(table.file, cells, at) for at, cells in enumerate(found, start=1))
+    labels = [one.label for one in contenders]
+    if twice := next((one for one in labels if labels.count(one) > 1), ""):
+        table.refuse("forecasters", f"has two called {twice}: give each a label of its own")
+    return contenders
+
+
+def _contender(file: str, cells: Mapping[str, Any], at: int) -> Contender:
+    where = f"forecasters {at}, "
+    model = _Table(file, where, cells, tuple(cells)).one_of("model", tuple(MODELS))
+    settings = {one.name: one for one in fields(type(forecaster(model)))}  # type: ignore[arg-type]
+    table = _Table(file, where, cells, ("model", "label", *settings))
+    given = {name: _setting(table, name, one) for name, one in settings.items() if name in cells}
+    label = table.matching("label", LABEL, model, "at most 40 letters, digits, blanks and - _ . + ( )")
+    try:
+        made = Contender(label, forecaster(model, **given))
+        made.parts()
+    except (ModelError, ValueError, TypeError) as cause:
+        raise DataError(f"{file}: forecasters {at}: {cause}") from cause
+    return made
+
+
+def _setting(table: _Table, name: str, one: Any) -> Any:
+    """A setting of the kind that its default or its annotation has; TOML's lists become tuples, as settings are."""
+    found = _frozen(table.cells[name])
+    like = one.default if one.default is not MISSING else None
+    if isinstance(like, tuple) and like:
+        fits = isinstance(found, tuple) and bool(found) and all(_alike(cell, like[0]) for cell in found)
+        wanted = f"a list of {_KINDS[type(like[0])]}"
+    elif like is None:
+        # An optional order such as (1, 1, 1): its annotation counts the numbers.
+        count = str(one.type).count("int")
+        fits = isinstance(found, tuple) and len(found) == count and all(_alike(cell, 0) for cell in found)
+        wanted = f"a list of {count} whole numbers"
+    else:
+        fits, wanted = _alike(found, like), f"{_KINDS[type(like)]}, such as {json.dumps(like)}"
+    if not fits:
+        table.refuse(name, f"is {table.cells[name]!r}: give {wanted}")
+    return float(found) if isinstance(like, float) else found
+
+
+_KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
+def _alike(cell: Any, like: Any) -> bool:
+    if isinstance(like, float):
+        return isinstance(cell, (int, float)) and not isinstance(cell, bool)
+    return type(cell) is type(like)
+
+
+def _frozen(cell: Any) -> Any:
+    return tuple(_frozen(one) for one in cell) if isinstance(cell, list) else cell
+
+
+def _horizon(table: _Table) -> int | str:
+    found = table.cells.get("horizon", NEXT_QUARTER)
+    if found == NEXT_QUARTER:
+        return NEXT_QUARTER
+    if isinstance(found, str):
+        table.refuse("horizon", f'is {found!r}: give months, 1 to {MAX_HORIZON}, or "{NEXT_QUARTER}"')
+    return table.whole("horizon", 1, 1, MAX_HORIZON)
+
+
+def _window(table: _Table) -> int | None:
+    found = table.cells.get("window", "expanding")
+    if isinstance(found, str) and found != "expanding":
+        table.refuse("window", f'is {found!r}: write "expanding" or a number of months')
+    return None if found == "expanding" else table.whole("window", 1, 13, 1200)
+
+
+def _panel(table: _Table) -> str:
+    if table.text("panel", "latest") == "first_published":
+        table.refuse(
+            "panel",
+            'is "first_published", but figures are kept as they stand today only: use panel = "latest" until vintages'
+            " are kept",
+        )
+    return table.one_of("panel", ("latest",), "latest")
+
+
+def _refit(table: _Table) -> str:
+    """Only "every": parameters anew at each cutoff; what the models choose slowly, they choose each half-year."""
+    found = table.text("refit", "every")
+    if found != "every":
+        table.refuse(
+            "refit",
+            f'is {found!r}: only "every" is there; parameters are estimated at every cutoff, while orders and trees'
+            " already rest on data up to the last June or December",
+        )
+    return found
+
+
+def _coverages(table: _Table) -> tuple[int, ...]:
+    found = table.cells.get("coverages", [80, 95])
+    if not isinstance(found, list) or not found or any(type(one) is not int or one not in COVERAGES for one in found):
+        table.refuse("coverages", f"is {found!r}: choose from {', '.join(map(str, COVERAGES))}")
+    return tuple(sorted(set(found)))
+
+
+def _sort_by(table: _Table) -> tuple[str, ...]:
+    found = table.texts("sort_by", ("skill",))
+    for one in found:
+        if one not in METRICS:
+            table.refuse("sort_by", f"names {one!r}{_nearest(one, METRICS)}: choose from {', '.join(METRICS)}")
+    return found or ("skill",)
+
+
+def _regimes(table: _Table) -> Mapping[str, tuple[str | None, str | None]]:
+    """Names and their first and last months; an empty text leaves an end open."""
+    found = table.cells.get("regimes")
+    if found is None:
+        return REGIMES
+    if not isinstance(found, Mapping) or not found:
+        table.refuse("regimes", 'is no table: write such as shock = ["2022-02", "2023-12"]')
+    spans: dict[str, tuple[str | None, str | None]] = {}
+    for name, span in found.items():
+        if not isinstance(span, list) or len(span) != 2:
+            table.refuse("regimes", f'{name} is {span!r}: give [first, last], with "" for an open end')
+        first, last = (None if one == "" else str(_month(table, f"regimes {name}", one)) for one in span)
+        spans[name] = (first, last)
+    try:
+        with_regime(pd.DataFrame({"period": ["2000-01"]}), spans)
+    except DataError as cause:
+        raise DataError(f"{table.file}: {cause}") from cause
+    return spans
+
+
+def _path(table: _Table, key: str, folder: Path) -> Path | None:
+    found = table.text(key, "")
+    if not found:
+        return None
+    # The file is kept beside the results and sent to MLflow, where the folders of one machine have no place.
+    if Path(found).is_absolute() or found.startswith("~"):
+        table.refuse(key, f"is {found!r}: write it relative to the experiment file")
+    if not (folder / found).is_file():
+        table.refuse(key, f"names {found!r}, which is not there: paths count from the experiment file")
+    return folder / found
+
+
+def _month(table: _Table, key: str, found: object) -> pd.Period:
+    if not isinstance(found, str) or not MONTH.fullmatch(found):
+        table.refuse(key, f'holds {str(found)!r}: write a month in quotes, such as "2015-02"')
+    return pd.Period(found, freq="M")
+
+
+# --- Cells -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table of the file, its place in words, and the keys that may stand in it."""
+
+    file: str
+    where: str
+    cells: Mapping[str, Any]
+    known: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for key in self.cells:
+            if key not in self.known:
+                self.refuse(key, f"is no key here{_nearest(key, self.known)}: there are {', '.join(self.known)}")
+
+    def refuse(self, key: str, why: str) -> NoReturn:
+        raise DataError(f"{self.file}: {self.where}{key} {why}.")
+
+    def text(self, key: str, default: str) -> str:
+        found = self.cells.get(key, default)
+        if not isinstance(found, str):
+            self.refuse(key, f"is {found!r}: write a text in quotes")
+        return found
+
+    def texts(self, key: str, default: Sequence[str]) -> tuple[str, ...]:
+        found = self.cells.get(key, list(default))
+        found = [found] if isinstance(found, str) else found
+        if not isinstance(found, list) or not all(isinstance(one, str) and one.strip() for one in found):
+            self.refuse(key, f'is {found!r}: write a list of texts, such as ["a", "b"]')
+        return tuple(found)
+
+    def flag(self, key: str, default: bool) -> bool:
+        found = self.cells.get(key, default)
+        if not isinstance(found, bool):
+            self.refuse(key, f"is {found!r}: write true or false, without quotes")
+        return found
+
+    def whole(self, key: str, default: int, least: int, most: int) -> int:
+        found = self.cells.get(key, default)
+        if isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
+            self.refuse(key, f"is {found!r}: give a whole number from {least} to {most}")
+        return found
+
+    def one_of(self, key: str, among: tuple[str, ...], default: str | None = None) -> str:
+        if key not in self.cells and default is None:
+            self.refuse(key, f"is missing: choose from {', '.join(among)}")
+        found = self.cells.get(key, default)
+        if found not in among:
+            near = _nearest(str(found), among)
+            self.refuse(key, f"is {found!r}{near}: choose from {', '.join(among)}")
+        return str(found)
+
+    def matching(self, key: str, pattern: re.Pattern[str], default: str, allowed: str) -> str:
+        found = self.text(key, default)
+        if not pattern.fullmatch(found):
+            self.refuse(key, f"is {found!r}: use {allowed}")
+        return found
+
+
+def _nearest(found: str, among: Iterable[str]) -> str:
+    near = difflib.get_close_matches(found, list(among), n=1, cutoff=0.5)
+    return f" (did you mean {near[0]}?)" if near else ""
