@@ -51,9 +51,8 @@ def main() -> None:
     table = summary(pd.concat(scored, ignore_index=True))
     print(table.to_string(index=False, float_format="%.3f"))
     use = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(
-        f"{sum(one.ru_utime + one.ru_stime for one in use):.0f} CPU seconds, {len(cutoffs)} cutoffs, {len(panel.series)} series"
-    )
+    seconds = sum(one.ru_utime + one.ru_stime for one in use)
+    print(f"{seconds:.0f} CPU seconds, {len(cutoffs)} cutoffs, {len(panel.series)} series")
 
 
 def world_panel() -> tuple[Panel, object]:
