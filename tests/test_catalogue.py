@@ -101,8 +101,15 @@ def test_the_summary_says_span_gaps_and_stages(catalogue, observations):
 
 def test_the_summary_of_a_strangers_data_lists_them_too(catalogue):
     rows = pd.DataFrame(
-        {"series": ["mine"], "month": [pd.Period("2024-01", "M")], "value": [1.0], "stage": ["as_given"]}
+        {
+            "series": ["mine"],
+            "month": [pd.Period("2024-01", "M")],
+            "value": [1.0],
+            "unit": ["kt"],
+            "stage": ["as_given"],
+        }
     )
     table = summarise(rows, catalogue).set_index("series")
     assert table.loc["mine", "months"] == 1
+    assert table.loc["mine", "unit"] == "kt"
     assert table.loc["jp_ru.trade.value", "months"] == 0
