@@ -3,7 +3,8 @@
 ForecastingError            one line, exit code 2
 ├── CatalogueError          a series or a pattern that does not exist
 ├── DataError               a table that cannot be what it claims to be
-└── ModelError              a model that cannot fit these data, by its name
+├── ModelError              a model that cannot fit these data, by its name
+└── TrackingError           a tracking store that cannot be reached or used
 """
 
 
@@ -21,3 +22,7 @@ class DataError(ForecastingError):
 
 class ModelError(ForecastingError):
     """A model that cannot fit or forecast these data; the message begins with its name."""
+
+
+class TrackingError(ForecastingError):
+    """A tracking store that cannot be reached or used; the results stay on disk."""

@@ -1,0 +1,114 @@
+"""MLflow's page for a backtest: the saved leaderboard and charts, and the links that open them.
+
+Without a saved view the page of 3.17 shows no metric column, and without the link it opens on pages about
+language models. The form of a saved view is undocumented: it was read from the page of 3.17 and is written for
+that version only; with any other the page merely looks as MLflow makes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+KNOWN_VERSIONS = ("3.17.",)
+VIEW_TAG = "mlflow.sharedViewState."
+LATEST = "tags.latest = 'yes' and attributes.status = 'FINISHED'"
+COLUMNS = (
+    ("metrics", "skill", 90), ("metrics", "cov80", 85), ("metrics", "cov95", 85), ("tags", "verdict", 220),
+    ("tags", "intervals", 170), ("metrics", "mase", 85), ("metrics", "crps", 85), ("metrics", "bias_pct", 95),
+    ("metrics", "fit_s", 80), ("params", "cutoffs", 190), ("params", "n_series", 90), ("params", "vintage", 95),
+)  # fmt: skip
+
+
+SERIES_COLUMNS = (
+    ("params", "model", 130), ("params", "series", 300), ("metrics", "skill", 90), ("metrics", "cov80", 85),
+    ("metrics", "cov95", 85), ("metrics", "mase", 85), ("metrics", "crps", 85), ("metrics", "bias_pct", 95),
+)  # fmt: skip
+
+
+def view_tags(has_skill: bool, version: str, of_series: bool = False) -> dict[str, str]:
+    """Tags of the experiment that hold the saved views; none for a version whose page is not known."""
+    if not version.startswith(KNOWN_VERSIONS):
+        return {}
+    columns = SERIES_COLUMNS if of_series else COLUMNS
+    views = {"leaderboard": ("Leaderboard", _leaderboard(has_skill, columns))}
+    if not of_series:
+        views["charts"] = ("Charts", _charts(has_skill))
+    return {f"{VIEW_TAG}{key}": _packed(title, state) for key, (title, state) in views.items()}
+
+
+def links(base: str, experiment_id: str, of_series: bool = False) -> dict[str, str]:
+    """Addresses that open the saved views."""
+    start = f"{base.rstrip('/')}/#/experiments/{quote(experiment_id)}/runs?workflowType=machine_learning"
+    board = {"leaderboard": f"{start}&viewStateShareKey=leaderboard"}
+    return board if of_series else board | {"charts": f"{start}&viewStateShareKey=charts&compareRunsMode=CHART"}
+
+
+def _leaderboard(has_skill: bool, columns: Sequence[tuple[str, str, int]] = COLUMNS) -> dict[str, Any]:
+    shown = [one for one in columns if has_skill or one[1] != "skill"]
+    ids = [f"{kind}.`{name}`" for kind, name, _ in shown]
+    return {
+        "searchFilter": LATEST,
+        "orderByKey": "metrics.`skill`" if has_skill else "metrics.`crps`",
+        "orderByAsc": not has_skill,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "modelVersionFilter": "All Runs",
+        "datasetsFilter": [],
+        "selectedColumns": ids,
+        "columnOrder": ids,
+        "columnWidths": {one: width for one, (_, _, width) in zip(ids, shown, strict=True)},
+        "runsHiddenMode": "FIRST_20_RUNS",
+        "groupBy": None,
+        "autoRefreshEnabled": False,
+    }
+
+
+def _charts(has_skill: bool) -> dict[str, Any]:
+    score = "skill" if has_skill else "crps"
+    sections = (
+        ("whole", "The whole backtest", [_bar(score), _bar("cov80"), _bar("cov95")]),
+        ("step", "By months ahead", [_line(f"step/{one}") for one in (score, "cov80", "cov95", "mase")]),
+        ("cutoff", "Over time, by cutoff", [_line(f"cutoff/{one}", "time") for one in (score, "cov80", "mase")]),
+    )
+    cards = [card | {"metricSectionId": key} for key, _, found in sections for card in found]
+    return _leaderboard(has_skill) | {
+        "compareRunCharts": [card | {"uuid": f"card{at}"} for at, card in enumerate(cards)],
+        "compareRunSections": [
+            {"uuid": key, "name": title, "display": True, "isReordered": True, "deleted": False, "isGenerated": False}
+            for key, title, _ in sections
+        ],
+        "isAccordionReordered": True,
+        "hideEmptyCharts": True,
+        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
+    }
+
+
+def _card(kind: str, metric: str) -> dict[str, Any]:
+    return {
+        "type": kind, "metricKey": metric, "displayName": metric, "deleted": False, "isGenerated": False,
+        "runsCountToCompare": 20,
+    }  # fmt: skip
+
+
+def _bar(metric: str) -> dict[str, Any]:
+    return _card("BAR", metric)
+
+
+def _line(metric: str, axis: str = "step") -> dict[str, Any]:
+    return _card("LINE", metric) | {
+        "selectedMetricKeys": [metric], "lineSmoothness": 0, "xAxisScaleType": "linear", "scaleType": "linear",
+        "range": {}, "xAxisKey": axis, "selectedXAxisMetricKey": "", "displayPoints": axis == "step",
+        "yAxisKey": "metric", "yAxisExpressions": [], "ignoreOutliers": False, "useGlobalXaxisKey": axis == "step",
+        "useGlobalLineSmoothing": True,
+    }  # fmt: skip
+
+
+def _packed(title: str, state: Mapping[str, Any]) -> str:
+    text = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+    # Fixed times: writing the same view again changes nothing.
+    return json.dumps({"name": title, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{text}"})
