@@ -9,11 +9,15 @@ the same bytes as an undisturbed one and as a live forecast; 500 paths × 6 mont
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
+import multiprocessing
+import os
 import platform
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,12 +28,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecasting import backtest_files, hierarchy, pipeline, store
+from forecasting import __version__, backtest_files, hierarchy, pipeline, store, workflow
 from forecasting.backtest_files import PARTS, TABLE_COLUMNS, Result
 from forecasting.calibration import SHORT_MONTHS
 from forecasting.catalogue import Catalogue
 from forecasting.compute import Progress, map_tasks, silent
-from forecasting.covariates import held
+from forecasting.covariates import held, with_covariates
 from forecasting.errors import DataError
 from forecasting.experiment import Done, Job, Origin, PanelAt, jobs_of, side_by_side, work
 from forecasting.experiments_file import Contender, Cutoffs, Experiment
@@ -42,6 +46,7 @@ from forecasting.panel import Panel
 from forecasting.periods import Totals, label
 from forecasting.plan import Plan, plan
 from forecasting.scores import crps_of_paths, pit_of_paths, seasonal_scale
+from forecasting.sources.user_file import read_covariates
 from forecasting.tables import all_totals, closure, forecast_table
 
 MONTHS_OF = {"month": 1, "quarter": 3, "fiscal_year": 12}
@@ -49,7 +54,7 @@ PERIODS = {"month": "M", "quarter": "Q-DEC", "fiscal_year": "Y-MAR"}
 VERSIONS = ("numpy", "pandas", "scipy", "statsmodels", "scikit-learn", "tradecast")
 # CPU seconds of one series from one cutoff, measured on the official figures: what a first --dry-run goes by.
 SECONDS = {
-    "naive": 0.004, "seasonal_naive": 0.004, "theta": 0.010, "ets": 0.04, "sarima": 0.35, "boosting": 0.35,
+    "naive": 0.0015, "seasonal_naive": 0.0015, "theta": 0.008, "ets": 0.026, "sarima": 0.25, "boosting": 0.14,
 }  # fmt: skip
 SCORING_SECONDS = 0.015
 
@@ -77,6 +82,24 @@ class Data:
     def end(self) -> pd.Period:
         """The last month of which any truth is known."""
         return pd.Period(self.y.index[-1], "M")
+
+
+def load(experiment: Experiment) -> Data:
+    """The figures and covariates that an experiment names; none named: the embedded official figures."""
+    dataset = workflow.load(experiment.data)
+    panel = dataset.panel
+    if experiment.covariates is not None:
+        uses = {one.forecaster.name for one in experiment.contenders} & set(workflow.USES_COVARIATES)
+        if not uses:
+            raise DataError(
+                f"{experiment.name}: none of the forecasters uses covariates: add {', '.join(workflow.USES_COVARIATES)}"
+                " or leave covariates out."
+            )
+        table, _ = read_covariates(experiment.covariates)
+        cutoffs = [one for block in experiment.cutoffs for one in block.months(panel.cutoff)]
+        last = max(map(experiment.last, cutoffs), default=panel.cutoff)
+        panel, _ = with_covariates(panel, table, last, experiment.hold_covariates, experiment.covariates.name)
+    return Data.latest(panel, dataset.catalogue, dataset.source)
 
 
 @dataclass(frozen=True)
@@ -283,9 +306,16 @@ def _parts(experiment: Experiment, data: Data, folds: Sequence[Fold]) -> Iterato
             counts.setdefault(part, set()).add(contender.share(experiment.paths))
     panels = [_seen(fold, data.x, experiment.window) for fold in folds]
     origins: list[Origin] = [(fold.cutoff, fold.future, fold.wanted) for fold in folds]
+    alone: list[tuple[Job, list[int]]] = []
     for part, paths in counts.items():
-        for job, at in jobs_of(part, panels, origins, tuple(sorted(paths)), experiment.seed, watched=False):
-            yield Part(job, tuple(at), _key(job))
+        each = tuple(sorted(paths))
+        if getattr(part, "learns_across_series", False):
+            jobs = jobs_of(part, panels, origins, each, experiment.seed, watched=False)
+        else:
+            # Models of one series are all shown the same: cutting the panels up once is enough.
+            alone = alone or jobs_of(part, panels, origins, each, experiment.seed, watched=False)
+            jobs = [(replace(job, forecaster=part, paths=each), at) for job, at in alone]
+        yield from (Part(job, tuple(at), _key(job)) for job, at in jobs)
 
 
 def _seen(fold: Fold, x: pd.DataFrame, window: int | None) -> Panel:
@@ -360,9 +390,23 @@ def _tidy(kept: Path, parts: Sequence[Part]) -> None:
 
 def make(task: tuple[Part, Path]) -> None:
     """Fit and keep one part; nothing but its own file is written, whole or not at all."""
+    _end_with_parent()
     part, kept = task
     if trouble := _cache(kept).put(part.key, _packed(work(part.job))):
         raise DataError(f"A finished part could not be kept: {trouble} Make room, or choose another folder with --out.")
+
+
+@functools.cache
+def _end_with_parent() -> None:
+    """A worker whose run was killed would wait for its next task for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
+
+
+def _leave_after(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _packed(done: Done) -> dict[str, np.ndarray]:
@@ -451,6 +495,7 @@ def _scorings(prepared: Prepared, kept: Path) -> Iterator[Scoring]:
 
 def score(task: Scoring) -> Scored:
     """Forecasts of one model from all folds, finished as asked for, beside the truth."""
+    _end_with_parent()
     read = _Read.of(task)
     made = [_pooled(task.contender, members, task.experiment.paths) for members in read.by_fold()]
     rows = [_rows(task, at, done) for at, done in _finished(task, made)]
@@ -671,8 +716,6 @@ def _about(
 
 def _version(package: str) -> str:
     if package == "tradecast":
-        from forecasting import __version__
-
         return __version__
     try:
         return importlib.metadata.version(package)

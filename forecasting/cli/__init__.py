@@ -8,7 +8,7 @@ import sys
 import typer
 
 from forecasting import __version__
-from forecasting.cli import data, forecast
+from forecasting.cli import backtest, data, forecast
 from forecasting.errors import ForecastingError
 
 # typer carries its own click and exports only some of its errors; this is what all of them are.
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command("forecast", help=forecast.forecast.__doc__)(forecast.forecast)
 app.add_typer(data.app, name="data")
+app.add_typer(backtest.app, name="backtest")
 
 
 def _version(wanted: bool) -> None:
