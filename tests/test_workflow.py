@@ -262,7 +262,9 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_explain_says_what_was_chosen(monkeypatch, capsys) -> None:
-    code, out, _ = command(monkeypatch, capsys, "forecast", IMPORTS, "--model", "sarima", "--paths", "200", "--explain")
+def test_explain_says_what_was_chosen(monkeypatch, capsys, own_file) -> None:
+    words = ("forecast", "--data", str(own_file), "--model", "sarima", "--paths", "200", "--explain", "--no-cache")
+    code, out, _ = command(monkeypatch, capsys, *words)
     assert code == 0
     assert "SARIMA(" in out
+    assert "ljung box p" in out
