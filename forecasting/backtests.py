@@ -9,15 +9,11 @@ the same bytes as an undisturbed one and as a live forecast; 500 paths × 6 mont
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 import json
-import multiprocessing
-import os
 import platform
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -390,23 +386,9 @@ def _tidy(kept: Path, parts: Sequence[Part]) -> None:
 
 def make(task: tuple[Part, Path]) -> None:
     """Fit and keep one part; nothing but its own file is written, whole or not at all."""
-    _end_with_parent()
     part, kept = task
     if trouble := _cache(kept).put(part.key, _packed(work(part.job))):
         raise DataError(f"A finished part could not be kept: {trouble} Make room, or choose another folder with --out.")
-
-
-@functools.cache
-def _end_with_parent() -> None:
-    """A worker whose run was killed would wait for its next task for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
-
-
-def _leave_after(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _packed(done: Done) -> dict[str, np.ndarray]:
@@ -495,7 +477,6 @@ def _scorings(prepared: Prepared, kept: Path) -> Iterator[Scoring]:
 
 def score(task: Scoring) -> Scored:
     """Forecasts of one model from all folds, finished as asked for, beside the truth."""
-    _end_with_parent()
     read = _Read.of(task)
     made = [_pooled(task.contender, members, task.experiment.paths) for members in read.by_fold()]
     rows = [_rows(task, at, done) for at, done in _finished(task, made)]

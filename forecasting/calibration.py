@@ -21,6 +21,8 @@ SHORT_MONTHS = 60
 
 _SHRINK_ORIGINS = 8.0
 _CALM_ORIGINS = 6.0
+_WIDEST = 5.0  # factor beyond which an interval says nothing any more
+_FARTHEST = 1.6  # of the distance to its 97.5 % quantile that any path may keep from the median
 _PAIR_SHRINK = 2.0
 
 
@@ -186,15 +188,19 @@ def _conformal(stretch: np.ndarray, levels: np.ndarray) -> np.ndarray:
 def _increasing(table: np.ndarray) -> np.ndarray:
     """Factors kept within reason and such that a wider coverage never gives a narrower interval."""
     z = stats.norm.ppf(0.5 + np.array(list(COVERAGES)) / 200.0)
-    return np.maximum.accumulate(np.clip(table, 0.3, 6.0) * z, axis=1) / z
+    return np.maximum.accumulate(np.clip(table, 0.3, _WIDEST) * z, axis=1) / z
 
 
 def _widened(table: np.ndarray, origins: int) -> np.ndarray:
-    """Student instead of normal quantiles where few origins back the factors."""
+    """Student instead of normal quantiles where few origins back the factors.
+
+    Without any, models of short histories are known to need about 1.4 at 95 % (85–88 % covered on cut M3 series):
+    that knowledge counts as three origins.
+    """
     if origins >= MIN_ORIGINS:
         return table
     p = 0.5 + np.array(list(COVERAGES)) / 200.0
-    return np.maximum(table, 1.0) * stats.t.ppf(p, max(origins - 1, 2)) / stats.norm.ppf(p)
+    return np.minimum(np.maximum(table, 1.0) * stats.t.ppf(p, origins + 3) / stats.norm.ppf(p), _WIDEST)
 
 
 def calibrate(forecast: Forecast, calibration: Calibration, transforms: Mapping[str, Transform]) -> Forecast:
@@ -210,6 +216,9 @@ def calibrate(forecast: Forecast, calibration: Calibration, transforms: Mapping[
             factor = np.interp(np.abs(ranks - 0.5), half, factors[min(steps[row, at], len(factors)) - 1])
             median = np.median(z)
             moved = median + factor * (z - median)
+            # Widened on a log scale, one path in a thousand could be a million times the median and own the mean.
+            low, high = np.quantile(moved, [0.025, 0.975])
+            moved = np.clip(moved, median - _FARTHEST * (median - low), median + _FARTHEST * (high - median))
             paths[:, row, at] = transform.inverse(_in_order(z, moved))
     return forecast.with_paths(paths)
 

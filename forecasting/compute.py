@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
@@ -48,6 +49,18 @@ def map_tasks(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return results
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever: it leaves instead."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()
+
+
+def _leave_after(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 class _single_threaded_children:  # noqa: N801  reads as a statement

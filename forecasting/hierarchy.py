@@ -13,6 +13,7 @@ from forecasting.forecast import Forecast
 
 CORE_REST = "|beyond core"
 LISTED_REST = "|not listed"
+MOST_OF_PARENT = 1.2  # widths of its parent that a part may have: parts may move against one another a little
 
 
 @dataclass(frozen=True)
@@ -123,16 +124,39 @@ def reconcile(forecast: Forecast, tree: Tree) -> Forecast:
     steps = forecast.steps()[:, at]
     for row in range(len(forecast.months)):
         cells = paths[:, row, at]
+        if (steps[row] >= 1).all():
+            cells = _within_parents(cells, tree, inside)
         # Widths, not variances: one path in a thousand of a wild series would draw all corrections to itself.
         free = np.where(steps[row] >= 1, np.maximum(_width(cells) ** 2, 1e-12), 0.0)
         spread = free[:, None] * constraints.T
         gain = spread @ np.linalg.pinv(constraints @ spread, rcond=1e-13, hermitian=True)
         adjusted = cells - (cells @ constraints.T) @ gain.T
         if (steps[row] >= 1).all():
-            parts = _spread_restored(adjusted[:, bottom], summing, _width(cells))
+            parts = _spread_restored(adjusted[:, bottom], summing, _feasible(_width(cells), tree, inside))
             adjusted = np.maximum(parts, 0.0) @ summing.T
         paths[:, row, at] = adjusted
     return forecast.with_paths(paths)
+
+
+def _within_parents(cells: np.ndarray, tree: Tree, series: tuple[str, ...]) -> np.ndarray:
+    """Cells (P × n) in which no part exceeds what its parent may reach, whatever its own model says."""
+    bounded = cells.copy()
+    for parent, parts in tree.parts.items():
+        most = np.quantile(bounded[:, series.index(parent)], 0.999)
+        for part in parts:
+            at = series.index(part)
+            bounded[:, at] = np.minimum(bounded[:, at], most)
+    return bounded
+
+
+def _feasible(width: np.ndarray, tree: Tree, series: tuple[str, ...]) -> np.ndarray:
+    """Widths (n) that can hold together: a part hardly varies more than its parent."""
+    wanted = width.copy()
+    for parent, parts in tree.parts.items():
+        for part in parts:
+            at = series.index(part)
+            wanted[at] = min(wanted[at], MOST_OF_PARENT * wanted[series.index(parent)])
+    return wanted
 
 
 def _width(cells: np.ndarray) -> np.ndarray:

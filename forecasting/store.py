@@ -36,7 +36,9 @@ from forecasting.observations import OBSERVATION_COLUMNS
 
 PACKAGE = Path(__file__).resolve().parent
 # Modules that only fetch or show decide no number; all others are part of a cache key.
-SHOWING = ("cli", "sources", "plot.py", "units.py", "report.py", "tracking.py")
+SHOWING = re.compile(
+    r"(cli|sources)|(plot|units|report|tracking|scores|significance|leaderboard|backtest|experiments_file|champion|served)\w*\.py"
+)
 DECIDING_PACKAGES = ("numpy", "scipy", "pandas", "statsmodels", "scikit-learn")
 MEGABYTE = 1_000_000
 FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")
@@ -403,7 +405,7 @@ def source_digest(package: Path = PACKAGE) -> str:
     sha = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         inside = path.relative_to(package)
-        if inside.parts[0] not in SHOWING:
+        if not SHOWING.fullmatch(inside.parts[0]):
             sha.update(f"{inside.as_posix()}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return sha.hexdigest()
 

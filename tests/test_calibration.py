@@ -53,6 +53,13 @@ def test_calibrated_coverage_on_an_invented_panel(too_narrow: float) -> None:
         assert np.mean(inside) == pytest.approx(percent / 100, abs=0.035)
 
 
+def test_no_path_runs_away_however_few_errors_were_seen() -> None:
+    made, truth = world(3, too_narrow=0.05)
+    after = calibrate(made[0], learned_from(made, truth), dict.fromkeys(made[0].series, LOG)).paths
+    high, most = np.quantile(after, 0.975, axis=0), after.max(axis=0)
+    assert (np.log(most / np.median(after, axis=0)) <= 1.7 * np.log(high / np.median(after, axis=0)) + 1e-9).all()
+
+
 def test_only_published_months_teach() -> None:
     made, truth = world(10)
     cutoff = made[-1].cutoff[0]
@@ -66,7 +73,8 @@ def test_order_of_paths_and_the_median_stay() -> None:
     made, truth = world(20)
     before = made[0]
     after = calibrate(before, learned_from(made, truth), dict.fromkeys(before.series, LOG))
-    np.testing.assert_array_equal(np.argsort(before.paths, axis=0), np.argsort(after.paths, axis=0))
+    moved = np.take_along_axis(after.paths, np.argsort(before.paths, axis=0), axis=0)
+    assert (np.diff(moved, axis=0) >= 0).all()
     np.testing.assert_allclose(np.median(before.paths, axis=0), np.median(after.paths, axis=0), rtol=0.01)
 
 
@@ -76,7 +84,7 @@ def test_few_origins_are_said_and_widen() -> None:
     nothing = learn(pd.DataFrame(), {}, {"s0": 30}, H)
     at95 = list(COVERAGES).index(95)
     assert few.factors["s0"][0, at95] > many.factors["s0"][0, at95]
-    assert nothing.factors["s0"][0, at95] > 2.0
+    assert nothing.factors["s0"][0, at95] > 1.4
     assert "too few" in say(few.origins, ["s0"])
     assert "too few" not in say(many.origins, ["s0"])
     assert few.origins["s0"] == 3 < MIN_ORIGINS

@@ -70,6 +70,17 @@ def test_the_spread_of_every_node_survives() -> None:
         np.testing.assert_allclose(ratio, 1.0, atol=0.12)
 
 
+def test_one_wild_part_cannot_lift_its_parent() -> None:
+    made = forecast(7)
+    wild = made.paths.copy()
+    at = made.series.index("cars")
+    wild[:, :, at] *= np.exp(np.random.default_rng(0).normal(0, 4, wild.shape[:2]))
+    after = reconcile(made.with_paths(wild), CORE)
+    before = np.median(made.column("exports"), axis=0)
+    np.testing.assert_allclose(np.median(after.column("exports"), axis=0), before, rtol=0.35)
+    assert (after.column("cars") <= after.column("exports") * (1 + 1e-9)).all()
+
+
 def test_coherent_paths_are_left_alone() -> None:
     one = reconcile(forecast(2), CORE)
     two = reconcile(one, CORE)
