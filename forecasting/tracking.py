@@ -128,7 +128,8 @@ def _store(uri: str) -> Iterator[Any]:
         try:
             yield MlflowClient(tracking_uri=uri)
         except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
-            reason = without_password(" ".join(str(error).split()))[:300]
+            # What follows is requests' own account of every attempt.
+            reason = without_password(" ".join(str(error).split())).split(" failed with exception ")[0][:300]
             raise TrackingError(f"The tracking store {without_password(uri)} failed: {reason}.") from error
 
 

@@ -106,7 +106,7 @@ def _log_in(uri: str) -> None:
 
 
 def _package(module: str | None) -> str:
-    return {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}.get(module or "", module or "its driver")
+    return {"psycopg": "'psycopg[binary]'", "MySQLdb": "mysqlclient"}.get(module or "", module or "its driver")
 
 
 # --- Who may write ---------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def _charts(has_skill: bool) -> dict[str, Any]:
     score = "skill" if has_skill else "crps"
     sections = (
         ("whole", "The whole backtest", [_bar(score), _bar("cov80"), _bar("cov95")]),
-        ("step", "By months ahead", [_line(f"step/{one}") for one in (score, "cov80", "cov95", "mase")]),
+        ("step", "By months ahead", [_line(f"step/{one}") for one in (score, "cov80", "cov95")]),
         ("cutoff", "Over time, by cutoff", [_line(f"cutoff/{one}", "time") for one in (score, "cov80", "mase")]),
     )
     cards = [card | {"metricSectionId": key} for key, _, found in sections for card in found]

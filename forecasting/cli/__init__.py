@@ -8,7 +8,7 @@ import sys
 import typer
 
 from forecasting import __version__
-from forecasting.cli import backtest, data, forecast
+from forecasting.cli import backtest, data, forecast, track
 from forecasting.errors import ForecastingError
 
 # typer carries its own click and exports only some of its errors; this is what all of them are.
@@ -24,6 +24,8 @@ app = typer.Typer(
 app.command("forecast", help=forecast.forecast.__doc__)(forecast.forecast)
 app.add_typer(data.app, name="data")
 app.add_typer(backtest.app, name="backtest")
+app.command("ui", help=track.ui.__doc__)(track.ui)
+app.add_typer(track.app, name="track")
 
 
 def _version(wanted: bool) -> None:
