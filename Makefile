@@ -1,6 +1,8 @@
 # Two commands: `make forecast` and `make test`. Both set up their own .venv on first use.
 PYTHON ?= python3
 BIN := .venv/bin
+# `make test EXTRAS=test,browser` also looks at the tracking page in a browser, if chromium is installed.
+EXTRAS ?= test
 
 .PHONY: forecast test clean
 
@@ -24,7 +26,7 @@ test: .venv/.ready-test
 	@touch $@
 
 .venv/.ready-test: .venv/.ready
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
 clean:
