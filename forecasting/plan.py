@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -32,14 +32,20 @@ class Plan:
     remarks: tuple[str, ...]
 
 
-def plan(panel: Panel, catalogue: Catalogue, patterns: Sequence[str], min_months: int, model: str) -> Plan:
-    """Choose series for these patterns (none: the headline ones, or all of data without any)."""
+def plan(
+    panel: Panel, catalogue: Catalogue, patterns: Sequence[str], min_months: int, model: str,
+    only: Collection[str] | None = None,
+) -> Plan:  # fmt: skip
+    """Choose series for these patterns (none: the headline ones, or all of data without any), ``only`` among these."""
     stored = tuple(one for one in panel.series if panel.y[one].notna().sum() >= min_months)
     derivable = tuple(one for one in catalogue if catalogue[one].core and set(closure([one], catalogue)) <= set(stored))
     cores = core_tree(catalogue, derivable)
     listed = listed_tree(catalogue, stored)
     y = with_rests(with_rests(with_derived(panel.y, catalogue, derivable), cores), listed)
-    shown, remarks = _shown(panel, catalogue, patterns, stored, min_months, model)
+    asked, exact = chosen(panel, catalogue, patterns)
+    if only is not None:
+        asked, exact = tuple(one for one in asked if one in only), tuple(one for one in exact if one in only)
+    shown, remarks = _long_enough(panel, catalogue, asked, exact, stored, min_months, model)
     needed = closure(shown, catalogue)
     core = tuple(dict.fromkeys((*derivable, *cores.nodes)))
     outside = [one for one in needed if one not in core]
@@ -71,21 +77,25 @@ def _every_loose(
     return tuple(dict.fromkeys([*described, *loose]))
 
 
-def _shown(
+def chosen(panel: Panel, catalogue: Catalogue, patterns: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Series that these patterns mean, and those of them that are named in full."""
+    if patterns:
+        asked = catalogue.select(patterns)
+        return asked, tuple(one for one in asked if one in patterns)
+    held = set(panel.series)
+    headline = [one for one in catalogue if catalogue[one].headline and set(closure([one], catalogue)) <= held]
+    return (*headline, *(one for one in panel.series if not catalogue[one].publisher)), ()
+
+
+def _long_enough(
     panel: Panel,
     catalogue: Catalogue,
-    patterns: Sequence[str],
+    shown: tuple[str, ...],
+    exact: tuple[str, ...],
     stored: tuple[str, ...],
     min_months: int,
     model: str,
 ) -> tuple[tuple[str, ...], list[str]]:
-    if patterns:
-        shown = catalogue.select(patterns)
-        exact = [one for one in shown if one in patterns]
-    else:
-        held = set(panel.series)
-        headline = [one for one in catalogue if catalogue[one].headline and set(closure([one], catalogue)) <= held]
-        shown, exact = (*headline, *(one for one in panel.series if not catalogue[one].publisher)), []
     short = [one for one in shown if not set(closure([one], catalogue)) <= set(stored)]
     for one in exact:
         if one in short:

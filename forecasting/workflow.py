@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +53,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a forecast."""
+    """What is asked of a forecast; ``settings`` are the model's own, ``only`` keeps these of the series asked for."""
 
     series: tuple[str, ...] = ()
     horizon: int | None = None
@@ -66,6 +68,8 @@ class Request:
     growth: bool = False
     workers: int = 1
     cache: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    only: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,14 +119,14 @@ def load(data: Path | None = None) -> Dataset:
     return Dataset(observations, to_panel(observations), whole, data.name, embedded=False, remarks=read.remarks)
 
 
-def forecast(request: Request, progress: Progress = silent) -> Outlook:
+def forecast(request: Request, progress: Progress = silent, dataset: Dataset | None = None) -> Outlook:
     """Fit, forecast, calibrate, couple, reconcile: the forecast of what was asked for, from these data."""
-    model = forecaster(request.model)
-    dataset = load(request.data)
-    seen = _as_of(dataset.panel, request.as_of)
+    model = forecaster(request.model, **request.settings)
+    dataset = dataset or load(request.data)
+    seen = as_of(dataset.panel, request.as_of)
     last = seen.cutoff + _steps(seen, request.horizon)
     seen, said = _with_covariates(seen, request, last)
-    chosen = plan(seen, dataset.catalogue, request.series, model.min_months, request.model)
+    chosen = plan(seen, dataset.catalogue, request.series, model.min_months, request.model, request.only)
     run = Run(
         model, Panel(chosen.y, seen.x), last, request.paths, request.seed, request.hold_covariates,
         request.workers, request.cache, progress,
@@ -154,7 +158,8 @@ def forecast(request: Request, progress: Progress = silent) -> Outlook:
     )
 
 
-def _as_of(panel: Panel, text: str | None) -> Panel:
+def as_of(panel: Panel, text: str | None) -> Panel:
+    """What was published until this month (none: all)."""
     if text is None:
         return panel
     if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):

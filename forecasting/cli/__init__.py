@@ -8,7 +8,7 @@ import sys
 import typer
 
 from forecasting import __version__
-from forecasting.cli import backtest, data, forecast, track
+from forecasting.cli import backtest, champion, data, forecast, track
 from forecasting.errors import ForecastingError
 
 # typer carries its own click and exports only some of its errors; this is what all of them are.
@@ -26,6 +26,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(backtest.app, name="backtest")
 app.command("ui", help=track.ui.__doc__)(track.ui)
 app.add_typer(track.app, name="track")
+app.add_typer(champion.app, name="champion")
 
 
 def _version(wanted: bool) -> None:

@@ -22,8 +22,11 @@ def forecast(
         int | None, typer.Option(help="Months ahead; none: to the end of the next full quarter.")
     ] = None,
     model: Annotated[
-        str, typer.Option(help="naive, seasonal_naive, theta, ets, sarima, boosting or ensemble.")
-    ] = "ensemble",
+        str | None,
+        typer.Option(
+            help="naive, seasonal_naive, theta, ets, sarima, boosting or ensemble; none: the champion, else ensemble."
+        ),
+    ] = None,
     coverage: Annotated[
         list[int] | None, typer.Option(help="Percent inside each interval shown: 50, 80, 90, 95.")
     ] = None,
@@ -50,16 +53,16 @@ def forecast(
     shown = _coverages(coverage)
     _check_counts(paths, workers)
     _check_endings(out, plot)
-    from forecasting import workflow
+    from forecasting import champion_forecast, workflow
     from forecasting.cli.progress import Watched
     from forecasting.compute import default_workers
 
     request = workflow.Request(
-        tuple(series or ()), horizon, model, paths, seed, as_of, data, covariates, hold_covariates, working_days,
-        growth, workers or default_workers(), not no_cache,
+        tuple(series or ()), horizon, model or workflow.DEFAULT_MODEL, paths, seed, as_of, data, covariates,
+        hold_covariates, working_days, growth, workers or default_workers(), not no_cache,
     )  # fmt: skip
     with Watched("Fitting and calibrating") as progress:
-        outlook = workflow.forecast(request, progress)
+        outlook = (workflow if model is not None else champion_forecast).forecast(request, progress)
     _write(outlook, out, plot)
     if out != "-":
         _show(outlook, shown, explain)
