@@ -237,10 +237,16 @@ def _register(
     _log_numbers(client, run, number, result, verdict)
     _describe(client, name, verdict.group)
     version = client.create_model_version(name, place, run_id=run, tags=_short(tags), description=note, model_id=number)
+    # MLflow's own register_model links the model's page to the version so; without it they do not know one another.
+    client.set_logged_model_tags(number, {"mlflow.modelVersions": _linked(name, version)})
     client.set_terminated(run, "FINISHED")
     client.set_registered_model_alias(name, ALIAS, version.version)
     _mark_done(client, version)
     return _champion(verdict.group, version, uri)
+
+
+def _linked(name: str, version: Any) -> str:
+    return json.dumps([{"name": name, "version": int(version.version)}])
 
 
 def _short(tags: Mapping[str, str]) -> dict[str, str]:
