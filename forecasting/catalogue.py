@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import pandas as pd
 
@@ -117,6 +117,10 @@ class Catalogue(Mapping[str, Series]):
         """The catalogue with a plain entry for every id that it does not know, in the unit given for it."""
         new = [one for one in units if one not in self._by_id]
         return Catalogue((*self.entries, *(Series(one, one, units[one] or "as given") for one in new)))
+
+    def without_headline(self) -> Catalogue:
+        """The same series, none of them shown by default."""
+        return Catalogue(tuple(replace(one, headline=False) for one in self.entries))
 
     def _unknown(self, pattern: str) -> str:
         near = difflib.get_close_matches(pattern, list(self), n=3, cutoff=0.4)

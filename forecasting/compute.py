@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -46,13 +47,17 @@ def map_tasks(
                 results.append(future.result())
                 progress(len(results), len(todo))
         except BaseException:
+            # Leaving the pool waits for running tasks: after Ctrl-C nobody wants their results.
+            for worker in multiprocessing.active_children():
+                worker.terminate()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return results
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever: it leaves instead."""
+    """A worker leaves with its parent, which alone hears Ctrl-C; otherwise it would wait for work for ever."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_leave_after, args=(parent,), daemon=True).start()

@@ -82,9 +82,11 @@ def chosen(panel: Panel, catalogue: Catalogue, patterns: Sequence[str]) -> tuple
     if patterns:
         asked = catalogue.select(patterns)
         return asked, tuple(one for one in asked if one in patterns)
-    held = set(panel.series)
-    headline = [one for one in catalogue if catalogue[one].headline and set(closure([one], catalogue)) <= held]
-    return (*headline, *(one for one in panel.series if not catalogue[one].publisher)), ()
+    headline = [one for one in catalogue if catalogue[one].headline]
+    if not headline:
+        return panel.series, ()
+    shown = [one for one in headline if set(closure([one], catalogue)) <= set(panel.series)]
+    return (*shown, *(one for one in panel.series if not catalogue[one].publisher)), ()
 
 
 def _long_enough(

@@ -11,11 +11,14 @@ LABELS = {0.0: "log", 0.5: "square root", 1.0: "level"}
 
 @dataclass(frozen=True)
 class Transform:
-    """Box–Cox power (0 = log, 0.5 = square root, 1 = level) around a unit; with ``floor`` never below zero."""
+    """Box–Cox power (0 = log, 0.5 = square root, 1 = level) around a unit; with ``floor`` never below zero.
+
+    What would be less than ``least``, half of the smallest trade ever published, is no trade: zero."""
 
     power: float
     unit: float
     floor: bool
+    least: float = 0.0
 
     @property
     def label(self) -> str:
@@ -35,7 +38,8 @@ class Transform:
         base = 1.0 + self.power * np.asarray(z, dtype=float)
         if self.floor:
             base = np.maximum(base, 0.0)
-        return self.unit * (base ** (1.0 / self.power) if self.power != 1.0 else base)
+        y = self.unit * (base ** (1.0 / self.power) if self.power != 1.0 else base)
+        return np.where(y < self.least, 0.0, y) if self.least else np.asarray(y)
 
 
 def choose_transform(y: np.ndarray) -> Transform:
@@ -49,7 +53,9 @@ def choose_transform(y: np.ndarray) -> Transform:
     if (known < 0).any():
         return Transform(1.0, unit, floor=False)
     if (known == 0).any():
-        return Transform(0.5 if (known == 0).mean() <= 0.5 else 1.0, unit, floor=True)
+        positive = known[known > 0]
+        least = 0.5 * float(positive.min()) if len(positive) else 0.0
+        return Transform(0.5 if (known == 0).mean() <= 0.5 else 1.0, unit, floor=True, least=least)
     return Transform(_likeliest_power(y / unit), unit, floor=True)
 
 

@@ -104,6 +104,7 @@ def load(data: Path | None = None) -> Dataset:
     catalogue = store.read_catalogue(folder)
     if data is None:
         observations = store.read_stored_observations(folder)
+        _refuse_damage(observations, catalogue)
         return Dataset(observations, to_panel(observations), catalogue, "official figures", embedded=True)
     from forecasting.sources.user_file import read_observations
 
@@ -111,12 +112,33 @@ def load(data: Path | None = None) -> Dataset:
     units = dict(zip(read.observations["series"], read.observations["unit"], strict=True))
     known = catalogue if any(one in catalogue for one in units) else Catalogue(())
     whole = known.with_plain(units)
+    if not set(closure([one for one in whole if whole[one].headline], whole)) <= set(units):
+        # A file with a few official ids is meant as it is: all of it is shown.
+        whole = whole.without_headline()
     # A file that names no unit takes the catalogue's for series that it knows.
     named = read.observations["unit"].where(
         read.observations["unit"] != "", read.observations["series"].map(lambda one: whole[one].unit)
     )
     observations = read.observations.assign(unit=named)
     return Dataset(observations, to_panel(observations), whole, data.name, embedded=False, remarks=read.remarks)
+
+
+def _refuse_damage(observations: pd.DataFrame, catalogue: Catalogue) -> None:
+    """Official figures that cannot be what the catalogue says are not forecast; `data check` looks closer."""
+    known = observations[observations["series"].isin(list(catalogue))]
+    units = known["series"].map({one: catalogue[one].unit for one in catalogue})
+    advice = "restore data/observations.csv, or see `tradecast data check --data` of a copy."
+    for wrong, what in (
+        (known["value"] < 0, "is below zero"),
+        (known["unit"] != units, "is in another unit than the catalogue's"),
+    ):
+        if wrong.any():
+            row = known[wrong].iloc[0]
+            raise DataError(f"{row['series']} {row['month']}: {row['value']:g} {row['unit']} {what}: {advice}")
+    there = set(observations["series"])
+    for one in catalogue:
+        if catalogue[one].headline and not set(closure([one], catalogue)) <= there:
+            raise DataError(f"The official figures hold no value of {one}, a headline series: {advice}")
 
 
 def forecast(request: Request, progress: Progress = silent, dataset: Dataset | None = None) -> Outlook:
@@ -210,9 +232,9 @@ def _together(core: Made | None, below: Made | None, chosen: Plan) -> Forecast:
     above = hierarchy.reconcile(core.forecast, chosen.core_tree)
     if below is None:
         return above
-    fitted = hierarchy.fit_below(above, below.forecast, chosen.listed_tree)
+    tied = [hierarchy.fit_below(above, below.forecast, chosen.listed_tree)] if chosen.listed_tree.parts else []
     pieces: dict[str, Forecast] = {}
-    for one in (below.forecast, fitted, above):
+    for one in (below.forecast, *tied, above):
         pieces.update(dict.fromkeys(one.series, one))
     names = tuple(pieces)
     return replace(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 
@@ -46,8 +48,12 @@ def _root(
 
 def main() -> None:
     """Run the command line; exit code 0 done, 2 the user's mistake in one line, 1 ours with a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no ▁ or – shows a question mark
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except ForecastingError as error:
         code = _say(" ".join(str(error).split()))
     except typer.Abort:
@@ -59,7 +65,13 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except KeyboardInterrupt:
+        print("tradecast: stopped.", file=sys.stderr)
         code = 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EBADF):
+            raise
+        code = _say(f"The output could not be written: {error.strerror}.")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code if isinstance(code, int) else 0)
 
 

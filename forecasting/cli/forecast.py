@@ -86,11 +86,13 @@ def _check_counts(paths: int, workers: int) -> None:
 def _check_endings(out: str | None, plot: Path | None) -> None:
     """Refuse before minutes of fitting what could not be written after it."""
     for option, path, endings in (
-        ("--out", Path(out) if out and out != "-" else None, (".csv", ".json", ".parquet", ".xlsx")),
+        ("--out", Path(out) if out is not None and out != "-" else None, (".csv", ".json", ".parquet", ".xlsx")),
         ("--plot", plot, (".png", ".svg")),
     ):
         if path is None:
             continue
+        if path.is_dir():
+            raise DataError(f"{option} {path or '(empty)'}: this is a folder; name a file in it.")
         if path.suffix.lower() not in endings:
             raise DataError(f"{option} {path}: end the name in {', '.join(endings)}.")
         if not path.absolute().parent.is_dir():
