@@ -14,7 +14,10 @@ import pytest
 from forecasting.models import MODELS
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("forecast", "data list", "data show", "data check")
+COMMANDS = (
+    "forecast", "data list", "data show", "data check", "backtest", "backtest show", "backtest list", "ui",
+    "champion propose", "champion promote", "track sync",
+)  # fmt: skip
 
 
 def run(*words: str, **options) -> subprocess.CompletedProcess:
