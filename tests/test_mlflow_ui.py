@@ -143,7 +143,7 @@ def test_from_leaderboard_to_run_to_report(links: list[str], page: Any):
 
 
 def test_charts_by_months_ahead_and_over_time(links: list[str], page: Any):
-    page.set_viewport_size({"width": 1400, "height": 1250})
+    page.set_viewport_size({"width": 1400, "height": 1600})
     page.goto(links[1])
     page.get_by_text("By months ahead").first.wait_for()
     _close_assistant(page)
