@@ -198,8 +198,8 @@ def _constraints(tree: Tree, series: tuple[str, ...]) -> np.ndarray:
 def fit_below(core: Forecast, below: Forecast, tree: Tree) -> Forecast:
     """All nodes of the tree, with the core series held: what they leave is shared out as the parts were forecast.
 
-    ``below`` holds the bottom series that are not core. On every path the parts beneath a core series are scaled by one
-    factor to what its core parts leave of it; parts beneath no core series stay; other parents are summed.
+    ``below`` holds the bottom series that are not core. On every path the parts beneath a core series are moved to what
+    its core parts leave of it; parts beneath no core series stay; other parents are summed.
     """
     pinned = {one: core.column(one) for one in core.series if one in tree.nodes}
     loose = {one: below.column(one) for one in tree.bottom if one not in pinned}
@@ -210,15 +210,24 @@ def fit_below(core: Forecast, below: Forecast, tree: Tree) -> Forecast:
         inside = _beneath(tree, holder, pinned)
         left = np.maximum(target - sum(pinned[one] for one in inside if one in pinned), 0.0)
         free = [one for one in inside if one in loose]
-        total = np.sum([loose[one] for one in free], axis=0)
-        for one in free:
-            share = np.divide(loose[one], total, out=np.full_like(total, 1.0 / len(free)), where=total > 0)
-            values[one] = share * left
+        values |= dict(zip(free, _shared_out(np.stack([loose[one] for one in free]), left), strict=True))
     nodes = tuple(one for one in tree.nodes if not one.endswith(tree.suffix))
     paths = np.stack([pinned[one] if one in pinned else _summed(tree, one, values) for one in nodes], axis=2)
     known = dict(zip((*core.series, *below.series), (*core.cutoff, *below.cutoff), strict=True))
     cutoff = tuple(known.get(one) or min(known[leaf] for leaf in _leaves(tree, one)) for one in nodes)
     return replace(below, paths=paths, series=nodes, cutoff=cutoff, notes={**below.notes, **core.notes})
+
+
+def _shared_out(parts: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Parts (k × P × h) moved to the sum ``left`` (P × h): who is least certain moves most (by squared width).
+
+    What would fall below zero stops there, and the rest is scaled to fit.
+    """
+    weight = np.stack([_width(one) ** 2 for one in parts]) + 1e-12
+    moved = np.maximum(parts + (left - parts.sum(axis=0)) * (weight / weight.sum(axis=0))[:, None, :], 0.0)
+    total = moved.sum(axis=0)
+    share = np.divide(moved, total, out=np.full_like(moved, 1.0 / len(parts)), where=total > 0)
+    return np.asarray(share * left)
 
 
 def _beneath(tree: Tree, holder: str, pinned: Mapping[str, object]) -> list[str]:
