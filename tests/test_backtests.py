@@ -525,7 +525,7 @@ def _is_over(group: int) -> bool:
 def _start(folder: Path, out: str) -> subprocess.Popen[bytes]:
     """`tradecast backtest` in a process group of its own."""
     program = "from forecasting.cli import main; main()"
-    words = ["backtest", str(folder / "kill.toml"), "--out", str(folder / out), "--workers", "2"]
+    words = ["backtest", str(folder / "kill.toml"), "--out", str(folder / out), "--workers", "2", "--no-track"]
     surroundings: Mapping[str, str] = {**os.environ, "PYTHONPATH": str(PROJECT), "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-c", program, *words],

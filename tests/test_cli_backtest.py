@@ -26,6 +26,7 @@ model = "theta"
 label = "theta line"
 """
 Run = Callable[..., tuple[int, str, str]]
+PROJECT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an experiment and its result in ``small``."""
     made = tmp_path_factory.mktemp("backtests")
     (made / "small.toml").write_text(FILE)
-    words = ["backtest", str(made / "small.toml"), "--out", str(made / "small"), "--workers", "1"]
+    words = ["backtest", str(made / "small.toml"), "--out", str(made / "small"), "--workers", "1", "--no-track"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.argv", ["tradecast", *words])
         with pytest.raises(SystemExit) as left:
@@ -57,6 +58,23 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return left.value.code, said.out, said.err
 
     return one
+
+
+def test_a_finished_backtest_is_in_mlflow_and_a_store_that_is_down_loses_nothing(
+    folder: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (folder / "small.toml", "--out", folder / "small", "--workers", "1", "--tracking-uri")
+    code, out, err = run(*words, "http://127.0.0.1:9")
+    assert (code, "skill" in out) == (0, True)
+    assert "Not in MLflow yet" in err
+    assert "tradecast track sync" in err
+    monkeypatch.setenv("TRADECAST_HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    for name in ("catalogue.csv", "observations.csv"):
+        (tmp_path / "data" / name).write_bytes((PROJECT / "data" / name).read_bytes())
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    assert "In MLflow: 2 runs of small" in run(*words, store)[2]
+    assert "Already in MLflow: 2 runs" in run(*words, store)[2]
 
 
 def one_line(text: str) -> str:

@@ -53,6 +53,12 @@ def run(
         Path | None, typer.Option(help="Folder for the result; of several experiments, a folder in it each.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Fit everything again: use no finished part.")] = False,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="MLflow store; none: MLFLOW_TRACKING_URI, or mlflow.db.")
+    ] = None,
+    no_track: Annotated[
+        bool, typer.Option("--no-track", help="Leave MLflow alone; track sync sends it later.")
+    ] = False,
 ) -> None:
     """Run experiments; one that was stopped goes on where it was and gives the same table."""
     if workers < 0:
@@ -72,6 +78,10 @@ def run(
         result = backtests.run(prepared, folder, processes, fresh, _watched)
         _show_board(result, "", ())
         print(f"Written: {folder}", file=sys.stderr)
+        if not no_track:
+            from forecasting import tracking
+
+            print(tracking.record_or_say(folder, tracking_uri), file=sys.stderr)
 
 
 @app.command("show")
