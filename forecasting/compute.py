@@ -39,7 +39,7 @@ def map_tasks(
     context = multiprocessing.get_context("spawn")
     with (
         _single_threaded_children(),
-        ProcessPoolExecutor(min(workers, len(todo)), mp_context=context) as pool,
+        ProcessPoolExecutor(min(workers, len(todo)), mp_context=context, initializer=_end_with_parent) as pool,
     ):
         futures = [pool.submit(function, task) for task in todo]
         try:
