@@ -56,7 +56,7 @@ def main() -> None:
         sys.stdout.flush()
     except ForecastingError as error:
         code = _say(" ".join(str(error).split()))
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         code = 130
     except UsageMistake as error:
         code = _say(f"{' '.join(error.format_message().split())} See --help.")  # type: ignore[attr-defined]
@@ -64,14 +64,13 @@ def main() -> None:
         # The reader of our output has gone (`| head`): nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except KeyboardInterrupt:
-        print("tradecast: stopped.", file=sys.stderr)
-        code = 130
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EBADF):
             raise
         code = _say(f"The output could not be written: {error.strerror}.")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if code == 130:  # what typer answers to Ctrl-C
+        print("tradecast: stopped.", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 
 
