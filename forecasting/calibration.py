@@ -175,6 +175,7 @@ def _calm_tails(table: np.ndarray, cutoffs: int) -> np.ndarray:
     The scale is learned from all errors, the tail from a few: for three years after a crisis its errors fill it
     (95 % intervals a seventh narrower at the same coverage, measured).
     """
+    table = np.maximum(table, 1e-6)  # forecasts that never missed: a factor of nothing has no ratio
     middle = table[:, [list(COVERAGES).index(80)]]
     return np.asarray(middle * (table / middle) ** (cutoffs / (cutoffs + _CALM_ORIGINS)))
 

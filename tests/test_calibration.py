@@ -60,6 +60,13 @@ def test_no_path_runs_away_however_few_errors_were_seen() -> None:
     assert (np.log(most / np.median(after, axis=0)) <= 1.7 * np.log(high / np.median(after, axis=0)) + 1e-9).all()
 
 
+def test_forecasts_that_never_missed_still_give_finite_paths() -> None:
+    made, truth = world(12, series=1)
+    exact = [one.with_paths(np.broadcast_to(truth.loc[one.months].to_numpy(), one.paths.shape).copy()) for one in made]
+    paths = calibrate(made[-1], learned_from(exact, truth), {"s0": LOG}).paths
+    assert np.isfinite(paths).all()
+
+
 def test_only_published_months_teach() -> None:
     made, truth = world(10)
     cutoff = made[-1].cutoff[0]
