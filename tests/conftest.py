@@ -1,11 +1,14 @@
-"""Small invented panels that every test may use."""
+"""Small invented panels and the command line, for every test."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from forecasting import cli
 from forecasting.panel import Panel
 
 
@@ -23,3 +26,22 @@ def invented(series: int = 3, months: int = 72, seed: int = 0, last: str = "2026
 @pytest.fixture
 def panel() -> Panel:
     return invented()
+
+
+@pytest.fixture
+def tradecast(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run `tradecast …` in this process: exit code, standard output (no line wider than ``width``), standard error."""
+
+    def one(*words: object, width: int = 110) -> tuple[int, str, str]:
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr("sys.argv", ["tradecast", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        said = capsys.readouterr()
+        assert max((len(line) for line in said.out.splitlines()), default=0) <= width
+        assert isinstance(left.value.code, int)
+        return left.value.code, said.out, said.err
+
+    return one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -44,20 +45,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tradecast: Run) -> Run:
     """Run `tradecast backtest …` in this process: exit code, standard output, standard error."""
-
-    def one(*words: object, width: int = 110) -> tuple[int, str, str]:
-        monkeypatch.setenv("COLUMNS", str(width))
-        monkeypatch.setattr("sys.argv", ["tradecast", "backtest", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        said = capsys.readouterr()
-        assert max((len(line) for line in said.out.splitlines()), default=0) <= width
-        assert isinstance(left.value.code, int)
-        return left.value.code, said.out, said.err
-
-    return one
+    return partial(tradecast, "backtest")
 
 
 def test_a_finished_backtest_is_in_mlflow_and_a_store_that_is_down_loses_nothing(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
-
-from forecasting import cli
 
 DATA = Path(__file__).parent.parent / "data"
 TRADE, CARS = "jp_ru.trade.value", "jp_ru.exports.transport.motor_vehicles.cars.quantity"
@@ -18,20 +17,9 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tradecast: Run) -> Run:
     """Run `tradecast data …` in this process: exit code, standard output, standard error."""
-
-    def one(*words: object, width: int = 110) -> tuple[int, str, str]:
-        monkeypatch.setenv("COLUMNS", str(width))
-        monkeypatch.setattr("sys.argv", ["tradecast", "data", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        said = capsys.readouterr()
-        assert max((len(line) for line in said.out.splitlines()), default=0) <= width
-        assert isinstance(left.value.code, int)
-        return left.value.code, said.out, said.err
-
-    return one
+    return partial(tradecast, "data")
 
 
 def words_of(text: str) -> set[str]:

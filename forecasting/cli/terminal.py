@@ -19,6 +19,7 @@ import pandas as pd
 from forecasting.catalogue import Series
 from forecasting.forecast import COVERAGES
 from forecasting.units import Scale, percent, say, scale_of
+from forecasting.workflow import SOURCE_LINE
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from forecasting.workflow import Outlook
 
-SOURCE_LINE = "Source: Trade Statistics of Japan, Ministry of Finance; processed."
 BLOCKS = "▁▂▃▄▅▆▇█"
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 QUARTERS = ("Jan–Mar", "Apr–Jun", "Jul–Sep", "Oct–Dec")
