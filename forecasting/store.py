@@ -213,7 +213,7 @@ def _replace(content: bytes, path: Path) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        if path.exists():
+        with contextlib.suppress(FileNotFoundError):  # also when another process removes it at this moment
             part.chmod(path.stat().st_mode & 0o777)
         part.replace(path)
     finally:

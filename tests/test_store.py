@@ -8,6 +8,7 @@ import json
 import os
 import stat
 import tempfile
+import sys
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -344,10 +345,15 @@ def test_concurrent_writers(tmp_path: Path) -> None:
                 wrong.append(remark or "foreign value")
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that writers meet between any two steps
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(usual)
     assert not wrong
 
 
