@@ -7,8 +7,8 @@ import io
 import json
 import os
 import stat
-import tempfile
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, replace
