@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pandas as pd
 
@@ -20,6 +18,7 @@ from forecasting.models.base import Forecaster
 from forecasting.models.ensemble import Ensemble
 from forecasting.periods import next_full_quarter_end
 from forecasting.scores import REGIMES, SCORES, SKILLS, with_regime
+from forecasting.toml_table import TomlTable, nearest, read_toml
 
 NEXT_QUARTER = "next_quarter"
 MAX_HORIZON = 60
@@ -29,7 +28,6 @@ WARM_UP = 12
 METRICS = ("skill", *SCORES, *(f"skill_{one}" for one in SKILLS))
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+()-]{0,39}")
-MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 KEYS = (
     "name", "description", "data", "series", "covariates", "hold_covariates", "horizon", "cutoffs", "window", "panel",
     "forecasters", "refit", "calibrate", "warm_up", "paths", "seed", "coverages", "kind", "sort_by", "regimes",
@@ -117,21 +115,13 @@ class Experiment:
 
 def read_experiment(path: Path) -> Experiment:
     """The experiment of a file; whatever is wrong with it is one line that names file and key."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        parsed = tomllib.loads(text)
-    except OSError as cause:
-        raise DataError(f"{path} cannot be read: {cause.strerror or cause}.") from cause
-    except UnicodeDecodeError as cause:
-        raise DataError(f"{path} is not UTF-8 text: save it as UTF-8.") from cause
-    except tomllib.TOMLDecodeError as cause:
-        raise DataError(f"{path.name} is not TOML: {cause}.") from cause
+    parsed, text = read_toml(path)
     return parse(parsed, path.name, path.parent, text)
 
 
 def parse(parsed: Mapping[str, Any], file: str, folder: Path = Path(), text: str = "") -> Experiment:
     """The experiment of a parsed file; paths in it count from ``folder``."""
-    table = _Table(file, "", parsed, KEYS)
+    table = TomlTable(file, "", parsed, KEYS)
     calibrate = table.flag("calibrate", False)
     read = Experiment(
         name=table.matching("name", NAME, Path(file).stem, "letters, digits, - _ and ."),
@@ -164,7 +154,7 @@ def parse(parsed: Mapping[str, Any], file: str, folder: Path = Path(), text: str
 # --- Keys with a meaning of their own --------------------------------------------------------------------
 
 
-def _cutoffs(table: _Table) -> tuple[Cutoffs, ...]:
+def _cutoffs(table: TomlTable) -> tuple[Cutoffs, ...]:
     """A list of months, one table, or several tables with series of their own."""
     if "cutoffs" not in table.cells:
         table.refuse("cutoffs", 'is missing: write a table such as { first = "2015-02", step = 3 }')
@@ -175,20 +165,20 @@ def _cutoffs(table: _Table) -> tuple[Cutoffs, ...]:
         table.refuse("cutoffs", f"is {found!r}: write a table with first and step, or a list of months")
     if all(isinstance(one, Mapping) for one in found):
         return tuple(_stepped(table, one, at) for at, one in enumerate(found, start=1))
-    months = [_month(table, "cutoffs", one) for one in found]
+    months = [table.month("cutoffs", one) for one in found]
     if len(set(months)) < len(months):
         table.refuse("cutoffs", f"names {next(str(one) for one in months if months.count(one) > 1)} twice")
     return (Cutoffs(_patterns(table, None), listed=tuple(sorted(months))),)
 
 
-def _stepped(table: _Table, cells: Mapping[str, Any], at: int) -> Cutoffs:
-    inner = _Table(table.file, f"cutoffs {at}, ", cells, CUTOFF_KEYS)
+def _stepped(table: TomlTable, cells: Mapping[str, Any], at: int) -> Cutoffs:
+    inner = TomlTable(table.file, f"cutoffs {at}, ", cells, CUTOFF_KEYS)
     if "first" not in cells:
         inner.refuse("first", 'is missing: name the first cutoff, such as "2015-02"')
     if "count" in cells and "last" in cells:
         inner.refuse("count", "and last say the same thing twice: keep one of them")
-    first = _month(inner, "first", cells["first"])
-    last = _month(inner, "last", cells["last"]) if "last" in cells else None
+    first = inner.month("first", cells["first"])
+    last = inner.month("last", cells["last"]) if "last" in cells else None
     if last is not None and last < first:
         inner.refuse("last", f"{last} lies before first, {first}: swap them")
     count = inner.whole("count", 1, 1, 600) if "count" in cells else None
@@ -197,7 +187,7 @@ def _stepped(table: _Table, cells: Mapping[str, Any], at: int) -> Cutoffs:
     )
 
 
-def _patterns(table: _Table, inner: _Table | None) -> tuple[str, ...]:
+def _patterns(table: TomlTable, inner: TomlTable | None) -> tuple[str, ...]:
     holder = inner if inner is not None and "series" in inner.cells else table
     found = holder.texts("series", ())
     if not found:
@@ -205,7 +195,7 @@ def _patterns(table: _Table, inner: _Table | None) -> tuple[str, ...]:
     return found
 
 
-def _contenders(table: _Table) -> tuple[Contender, ...]:
+def _contenders(table: TomlTable) -> tuple[Contender, ...]:
     found = table.cells.get("forecasters")
     if not isinstance(found, list) or not found or not all(isinstance(one, Mapping) for one in found):
         table.refuse("forecasters", 'needs at least one block: [[forecasters]] with model = "theta"')
@@ -218,9 +208,9 @@ def _contenders(table: _Table) -> tuple[Contender, ...]:
 
 def _contender(file: str, cells: Mapping[str, Any], at: int) -> Contender:
     where = f"forecasters {at}, "
-    model = _Table(file, where, cells, tuple(cells)).one_of("model", tuple(MODELS))
+    model = TomlTable(file, where, cells, tuple(cells)).one_of("model", tuple(MODELS))
     settings = {one.name: one for one in fields(type(forecaster(model)))}  # type: ignore[arg-type]
-    table = _Table(file, where, cells, ("model", "label", *settings))
+    table = TomlTable(file, where, cells, ("model", "label", *settings))
     given = {name: _setting(table, name, one) for name, one in settings.items() if name in cells}
     label = table.matching("label", LABEL, model, "at most 40 letters, digits, blanks and - _ . + ( )")
     try:
@@ -231,7 +221,7 @@ def _contender(file: str, cells: Mapping[str, Any], at: int) -> Contender:
     return made
 
 
-def _setting(table: _Table, name: str, one: Any) -> Any:
+def _setting(table: TomlTable, name: str, one: Any) -> Any:
     """A setting of the kind that its default or its annotation has; TOML's lists become tuples, as settings are."""
     found = _frozen(table.cells[name])
     like = one.default if one.default is not MISSING else None
@@ -263,7 +253,7 @@ def _frozen(cell: Any) -> Any:
     return tuple(_frozen(one) for one in cell) if isinstance(cell, list) else cell
 
 
-def _horizon(table: _Table) -> int | str:
+def _horizon(table: TomlTable) -> int | str:
     found = table.cells.get("horizon", NEXT_QUARTER)
     if found == NEXT_QUARTER:
         return NEXT_QUARTER
@@ -272,14 +262,14 @@ def _horizon(table: _Table) -> int | str:
     return table.whole("horizon", 1, 1, MAX_HORIZON)
 
 
-def _window(table: _Table) -> int | None:
+def _window(table: TomlTable) -> int | None:
     found = table.cells.get("window", "expanding")
     if isinstance(found, str) and found != "expanding":
         table.refuse("window", f'is {found!r}: write "expanding" or a number of months')
     return None if found == "expanding" else table.whole("window", 1, 13, 1200)
 
 
-def _panel(table: _Table) -> str:
+def _panel(table: TomlTable) -> str:
     if table.text("panel", "latest") == "first_published":
         table.refuse(
             "panel",
@@ -289,7 +279,7 @@ def _panel(table: _Table) -> str:
     return table.one_of("panel", ("latest",), "latest")
 
 
-def _refit(table: _Table) -> str:
+def _refit(table: TomlTable) -> str:
     """Only "every": parameters anew at each cutoff; what the models choose slowly, they choose each half-year."""
     found = table.text("refit", "every")
     if found != "every":
@@ -301,22 +291,22 @@ def _refit(table: _Table) -> str:
     return found
 
 
-def _coverages(table: _Table) -> tuple[int, ...]:
+def _coverages(table: TomlTable) -> tuple[int, ...]:
     found = table.cells.get("coverages", [80, 95])
     if not isinstance(found, list) or not found or any(type(one) is not int or one not in COVERAGES for one in found):
         table.refuse("coverages", f"is {found!r}: choose from {', '.join(map(str, COVERAGES))}")
     return tuple(sorted(set(found)))
 
 
-def _sort_by(table: _Table) -> tuple[str, ...]:
+def _sort_by(table: TomlTable) -> tuple[str, ...]:
     found = table.texts("sort_by", ("skill",))
     for one in found:
         if one not in METRICS:
-            table.refuse("sort_by", f"names {one!r}{_nearest(one, METRICS)}: choose from {', '.join(METRICS)}")
+            table.refuse("sort_by", f"names {one!r}{nearest(one, METRICS)}: choose from {', '.join(METRICS)}")
     return found or ("skill",)
 
 
-def _regimes(table: _Table) -> Mapping[str, tuple[str | None, str | None]]:
+def _regimes(table: TomlTable) -> Mapping[str, tuple[str | None, str | None]]:
     """Names and their first and last months; an empty text leaves an end open."""
     found = table.cells.get("regimes")
     if found is None:
@@ -327,7 +317,7 @@ def _regimes(table: _Table) -> Mapping[str, tuple[str | None, str | None]]:
     for name, span in found.items():
         if not isinstance(span, list) or len(span) != 2:
             table.refuse("regimes", f'{name} is {span!r}: give [first, last], with "" for an open end')
-        first, last = (None if one == "" else str(_month(table, f"regimes {name}", one)) for one in span)
+        first, last = (None if one == "" else str(table.month(f"regimes {name}", one)) for one in span)
         spans[name] = (first, last)
     try:
         with_regime(pd.DataFrame({"period": ["2000-01"]}), spans)
@@ -336,7 +326,7 @@ def _regimes(table: _Table) -> Mapping[str, tuple[str | None, str | None]]:
     return spans
 
 
-def _path(table: _Table, key: str, folder: Path) -> Path | None:
+def _path(table: TomlTable, key: str, folder: Path) -> Path | None:
     found = table.text(key, "")
     if not found:
         return None
@@ -346,75 +336,3 @@ def _path(table: _Table, key: str, folder: Path) -> Path | None:
     if not (folder / found).is_file():
         table.refuse(key, f"names {found!r}, which is not there: paths count from the experiment file")
     return folder / found
-
-
-def _month(table: _Table, key: str, found: object) -> pd.Period:
-    if not isinstance(found, str) or not MONTH.fullmatch(found):
-        table.refuse(key, f'holds {str(found)!r}: write a month in quotes, such as "2015-02"')
-    return pd.Period(found, freq="M")
-
-
-# --- Cells -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A table of the file, its place in words, and the keys that may stand in it."""
-
-    file: str
-    where: str
-    cells: Mapping[str, Any]
-    known: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        for key in self.cells:
-            if key not in self.known:
-                self.refuse(key, f"is no key here{_nearest(key, self.known)}: there are {', '.join(self.known)}")
-
-    def refuse(self, key: str, why: str) -> NoReturn:
-        raise DataError(f"{self.file}: {self.where}{key} {why}.")
-
-    def text(self, key: str, default: str) -> str:
-        found = self.cells.get(key, default)
-        if not isinstance(found, str):
-            self.refuse(key, f"is {found!r}: write a text in quotes")
-        return found
-
-    def texts(self, key: str, default: Sequence[str]) -> tuple[str, ...]:
-        found = self.cells.get(key, list(default))
-        found = [found] if isinstance(found, str) else found
-        if not isinstance(found, list) or not all(isinstance(one, str) and one.strip() for one in found):
-            self.refuse(key, f'is {found!r}: write a list of texts, such as ["a", "b"]')
-        return tuple(found)
-
-    def flag(self, key: str, default: bool) -> bool:
-        found = self.cells.get(key, default)
-        if not isinstance(found, bool):
-            self.refuse(key, f"is {found!r}: write true or false, without quotes")
-        return found
-
-    def whole(self, key: str, default: int, least: int, most: int) -> int:
-        found = self.cells.get(key, default)
-        if isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
-            self.refuse(key, f"is {found!r}: give a whole number from {least} to {most}")
-        return found
-
-    def one_of(self, key: str, among: tuple[str, ...], default: str | None = None) -> str:
-        if key not in self.cells and default is None:
-            self.refuse(key, f"is missing: choose from {', '.join(among)}")
-        found = self.cells.get(key, default)
-        if found not in among:
-            near = _nearest(str(found), among)
-            self.refuse(key, f"is {found!r}{near}: choose from {', '.join(among)}")
-        return str(found)
-
-    def matching(self, key: str, pattern: re.Pattern[str], default: str, allowed: str) -> str:
-        found = self.text(key, default)
-        if not pattern.fullmatch(found):
-            self.refuse(key, f"is {found!r}: use {allowed}")
-        return found
-
-
-def _nearest(found: str, among: Iterable[str]) -> str:
-    near = difflib.get_close_matches(found, list(among), n=1, cutoff=0.5)
-    return f" (did you mean {near[0]}?)" if near else ""
