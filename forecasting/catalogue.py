@@ -20,6 +20,7 @@ class Series:
 
     ``formula`` and ``terms`` declare a derived series: ``sum`` and ``difference`` of the terms, ``ratio`` of
     the first to the second (of totals, not a mean of monthly ratios), ``rest`` = the one term less its listed parts.
+    ``within`` is the same flow with all partners: a scenario passes changes on to it, reconciliation does not tie it.
     ``core`` series are forecast together and reconciled first; ``headline`` ones are shown by default.
     """
 
@@ -27,6 +28,7 @@ class Series:
     title: str
     unit: str
     parent: str = ""
+    within: str = ""
     formula: str = ""
     terms: tuple[str, ...] = ()
     core: bool = False
@@ -65,7 +67,7 @@ class Catalogue(Mapping[str, Series]):
             raise CatalogueError(f"The catalogue lists {twice[0]} twice: keep one row per series.")
         object.__setattr__(self, "_by_id", dict(zip(ids, self.entries, strict=True)))
         for series in self.entries:
-            for needed in (*series.terms, *filter(None, [series.parent])):
+            for needed in (*series.terms, *filter(None, [series.parent, series.within])):
                 if needed not in self._by_id:
                     raise CatalogueError(f"{series.id} refers to {needed}, which the catalogue does not list.")
 

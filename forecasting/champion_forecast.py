@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from forecasting import champion_file, workflow
-from forecasting.champion_file import Champion
+from forecasting.champion_file import Champion, group_of
 from forecasting.compute import Progress, silent
 from forecasting.forecast import Forecast
 from forecasting.periods import Totals
 from forecasting.plan import chosen
-from forecasting.workflow import DEFAULT_MODEL, USES_COVARIATES, Dataset, Outlook, Request
+from forecasting.workflow import DEFAULT_MODEL, USES_COVARIATES, Cube, Dataset, Outlook, Request
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,39 @@ def forecast(request: Request, progress: Progress = silent) -> Outlook:
         outlook = workflow.forecast(asked, progress, dataset)
         made.append(replace(outlook, remarks=(*share.why, *outlook.remarks)))
     return made[0] if len(made) == 1 else side_by_side(made)
+
+
+def cube(request: Request, progress: Progress = silent) -> Cube:
+    """The paths behind ``forecast``: every group of series by the model in force for it."""
+    dataset = workflow.load(request.data)
+    parts = shares(request, dataset)
+    made = [
+        workflow.cube(
+            replace(request, model=one.model, settings=one.settings, only=frozenset(one.series)), progress, dataset
+        )
+        for one in parts
+    ]
+    if len(made) == 1:
+        return replace(made[0], remarks=(*parts[0].why, *made[0].remarks))
+    own = [{group_of(one) for one in share.series} for share in parts]
+    held = {
+        series: one
+        for groups, one in zip(own, made, strict=True)
+        for series in one.forecast.series
+        if group_of(series) in groups
+    }
+    asked = {series for one in made for series in one.shown}
+    return replace(
+        made[0],
+        forecast=_paths([(series, one.forecast) for series, one in held.items()]),
+        y=pd.concat([one.y for one in made], axis=1).loc[:, lambda y: ~y.columns.duplicated()],
+        shown=tuple(one for one in dataset.catalogue if one in asked),
+        runs=tuple((run, tuple(s for s in of if held.get(s) is one)) for one in made for run, of in one.runs),
+        pieces=tuple(piece for one in made for piece in one.pieces),
+        remarks=tuple(
+            dict.fromkeys(line for share, one in zip(parts, made, strict=True) for line in (*share.why, *one.remarks))
+        ),
+    )
 
 
 def shares(request: Request, dataset: Dataset) -> list[Share]:

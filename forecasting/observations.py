@@ -9,6 +9,7 @@ import pandas as pd
 from forecasting.catalogue import Catalogue, Series
 from forecasting.errors import CatalogueError, DataError
 from forecasting.panel import Panel
+from forecasting.units import conversion
 
 OBSERVATION_COLUMNS = ("series", "month", "value", "unit", "stage", "std_error", "source")
 STAGES = (
@@ -64,7 +65,7 @@ def apply_formula(entry: Series, known: pd.DataFrame, catalogue: Catalogue) -> p
     if entry.formula == "sum":
         return known[list(entry.terms)].sum(axis=1, skipna=False)
     if entry.formula == "difference":
-        return first - known[entry.terms[1]]
+        return first - known[entry.terms[1]] * conversion(catalogue[entry.terms[1]].unit, entry.unit)
     if entry.formula == "ratio":
         return first / known[entry.terms[1]].where(known[entry.terms[1]] != 0)
     # Parts are rounded apart from their parent, so that a remainder may come out a few millions below zero.

@@ -12,6 +12,7 @@ import pandas as pd
 from forecasting import calibration, store
 from forecasting.compute import Progress, silent
 from forecasting.covariates import held
+from forecasting.errors import ModelError
 from forecasting.experiment import Rolling, rolling
 from forecasting.forecast import Forecast
 from forecasting.models.base import Forecaster
@@ -72,6 +73,17 @@ class Run:
             return _unpacked(kept, self.model.name)
         made = self._made(series)
         return replace(made, remark=cache.put(key, _packed(made))) if self.cached else made
+
+    def responses(self, series: tuple[str, ...], others: Sequence[pd.DataFrame]) -> list[np.ndarray]:
+        """Factors (h × n) on the medians of these series under other futures of the covariates (each months × k)."""
+        cutoff = self.panel.cutoff
+        futures = [Panel(self.panel.y, x).future(self.last) for x in (self.panel.x, *others)]
+        origins = [(cutoff, future, series) for future in futures]
+        rolled = rolling(self.model, self._panel_at, origins, self.paths, self.seed, self.workers, self.progress)
+        if rolled.failures:
+            raise ModelError(rolled.failures[0])
+        own, *changed = [np.median(one.select(series).paths, axis=0) for one in rolled.forecasts]
+        return [np.divide(one, own, out=np.ones_like(own), where=own > 0) for one in changed]
 
     def _made(self, series: tuple[str, ...]) -> Made:
         rolled = self._rolled(series)

@@ -12,6 +12,7 @@ from forecasting.catalogue import Catalogue
 from forecasting.forecast import FORECAST_COLUMNS, KINDS, QUANTILE_COLUMNS, QUANTILES, Forecast
 from forecasting.observations import terms_of
 from forecasting.periods import Totals, totals
+from forecasting.units import conversion
 
 
 def all_totals(
@@ -28,7 +29,10 @@ def _with_derived(base: Totals, catalogue: Catalogue, series: tuple[str, ...]) -
         if one not in columns:
             entry = catalogue[one]
             needed = [term for term in terms_of(entry, catalogue) if term in entry.terms or term in columns]
-            columns[one] = _derived(entry.formula, [column(term) for term in needed])
+            units = [
+                conversion(catalogue[term].unit, entry.unit) for term in needed[1:] if entry.formula == "difference"
+            ]
+            columns[one] = _derived(entry.formula, [column(term) for term in needed], *units)
         return columns[one]
 
     chosen = [column(one) for one in series]
@@ -53,7 +57,7 @@ class _Column:
         return cls(base.paths[:, :, at], base.year_ago[:, :, at], base.observed[:, at], base.step[:, at])
 
 
-def _derived(formula: str, terms: list[_Column]) -> _Column:
+def _derived(formula: str, terms: list[_Column], second: float = 1.0) -> _Column:
     first, others = terms[0], terms[1:]
 
     def apply(of: str) -> np.ndarray:
@@ -61,7 +65,7 @@ def _derived(formula: str, terms: list[_Column]) -> _Column:
         if formula == "sum":
             return np.sum([a, *rest], axis=0)
         if formula == "difference":
-            return a - rest[0]
+            return a - rest[0] * second
         if formula == "ratio":
             # Where nothing is traded there is no price.
             return np.divide(
@@ -101,13 +105,24 @@ def forecast_table(
         {
             "series": table["series"].map(order),
             "growth": table["unit"] == "pct_yoy",
-            "kind": table["kind"].map(KINDS.index),
+            "kind": table["kind"].map(lambda kind: KINDS.index(kind.removesuffix("-difference"))),
             "period": table["period"],
         }
     )
     return table.loc[rank.sort_values(list(rank.columns), kind="stable").index, list(FORECAST_COLUMNS)].reset_index(
         drop=True
     )
+
+
+def difference_table(
+    forecast: Forecast, kinds: dict[str, Totals], baseline: dict[str, Totals], catalogue: Catalogue
+) -> pd.DataFrame:
+    """Scenario less baseline on the same random numbers, as rows of a forecast table of kind ``month-difference`` …"""
+    gaps = {
+        kind: replace(of, kind=f"{kind}-difference", paths=of.paths - baseline[kind].paths)
+        for kind, of in kinds.items()
+    }
+    return forecast_table(forecast, gaps, catalogue)
 
 
 def _cutoff(series: str, cutoffs: dict[str, pd.Period], catalogue: Catalogue) -> pd.Period:

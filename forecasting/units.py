@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from forecasting.errors import DataError
+
 # unit: (how many of the basic unit it holds, the basic unit in words)
 MONEY = {
     "jpy": "yen", "usd": "US dollars", "eur": "euros", "rub": "roubles", "cny": "yuan", "krw": "won",
@@ -62,6 +64,16 @@ def readable(unit: str, magnitude: float) -> tuple[float, str]:
         return _stepped(above[0] / below[0], word, magnitude, ratio=True)
     # Free text may hold a multiple already ("USD million"): it is written as given.
     return _stepped(*above, magnitude) if above and not slash else (1.0, name)
+
+
+def conversion(given: str, wanted: str) -> float:
+    """How many of the wanted unit one of the given unit is; DataError where they do not measure the same."""
+    one, other = _basic(" ".join(given.split())), _basic(" ".join(wanted.split()))
+    if given == wanted:
+        return 1.0
+    if one is None or other is None or one[1] != other[1]:
+        raise DataError(f"{given} cannot be turned into {wanted}: name two series in units of the same kind.")
+    return one[0] / other[0]
 
 
 def scale_of(unit: str, values: Iterable[float]) -> Scale:

@@ -141,8 +141,31 @@ def _refuse_damage(observations: pd.DataFrame, catalogue: Catalogue) -> None:
             raise DataError(f"The official figures hold no value of {one}, a headline series: {advice}")
 
 
+@dataclass(frozen=True)
+class Cube:
+    """Reconciled paths of all that was modelled, before anything is read off them.
+
+    ``y`` (T × n) is what was published; ``pieces`` say what the paths rest on, ``runs`` what made which series.
+    """
+
+    forecast: Forecast
+    y: pd.DataFrame
+    shown: tuple[str, ...]
+    dataset: Dataset
+    vintage: str
+    runs: tuple[tuple[Run, tuple[str, ...]], ...]
+    pieces: tuple[Made, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
 def forecast(request: Request, progress: Progress = silent, dataset: Dataset | None = None) -> Outlook:
     """Fit, forecast, calibrate, couple, reconcile: the forecast of what was asked for, from these data."""
+    made = cube(request, progress, dataset)
+    return outlook(made, made.forecast, request.growth)
+
+
+def cube(request: Request, progress: Progress = silent, dataset: Dataset | None = None) -> Cube:
+    """The paths of what was asked for and of all that they must add up with."""
     model = forecaster(request.model, **request.settings)
     dataset = dataset or load(request.data)
     seen = as_of(dataset.panel, request.as_of)
@@ -155,28 +178,36 @@ def forecast(request: Request, progress: Progress = silent, dataset: Dataset | N
     )  # fmt: skip
     core = run(chosen.core) if chosen.core else None
     below = run(chosen.below) if chosen.below else None
-    final = _together(core, below, chosen)
-    kinds = all_totals(final, chosen.y, dataset.catalogue, chosen.shown)
-    pieces = [one for one in (core, below) if one]
-    resting = (*closure(chosen.shown, dataset.catalogue), *chosen.shown)
-    rests_on = [line for one in pieces if (line := one.say(resting))]
+    pieces = tuple(one for one in (core, below) if one)
+    return Cube(
+        _together(core, below, chosen),
+        chosen.y,
+        chosen.shown,
+        dataset,
+        seen.digest()[:12],
+        tuple((run, of) for of in (chosen.core, chosen.below) if of),
+        pieces,
+        (*dataset.remarks, *said, *chosen.remarks),
+    )
+
+
+def outlook(cube: Cube, paths: Forecast, growth: bool = False) -> Outlook:
+    """What is shown of a cube, read off these paths (its own, or the same under a scenario)."""
+    catalogue = cube.dataset.catalogue
+    kinds = all_totals(paths, cube.y, catalogue, cube.shown)
+    resting = (*closure(cube.shown, catalogue), *cube.shown)
+    rests_on = dict.fromkeys(line for one in cube.pieces if (line := one.say(resting)))
     return Outlook(
-        table=forecast_table(final, kinds, dataset.catalogue, growth=request.growth),
-        forecast=final,
+        table=forecast_table(paths, kinds, catalogue, growth=growth),
+        forecast=paths,
         totals=kinds,
-        dataset=dataset,
-        history=with_derived(chosen.y, dataset.catalogue, chosen.shown)[list(chosen.shown)],
-        series=chosen.shown,
-        described=pd.concat([one.described for one in pieces], ignore_index=True),
-        vintage=seen.digest()[:12],
-        remarks=(
-            *dataset.remarks,
-            *said,
-            *chosen.remarks,
-            *rests_on,
-            *(one.remark for one in pieces if one.remark),
-        ),
-        cached=all(one.cached for one in pieces),
+        dataset=cube.dataset,
+        history=with_derived(cube.y, catalogue, cube.shown)[list(cube.shown)],
+        series=cube.shown,
+        described=pd.concat([one.described for one in cube.pieces], ignore_index=True),
+        vintage=cube.vintage,
+        remarks=(*cube.remarks, *rests_on, *dict.fromkeys(one.remark for one in cube.pieces if one.remark)),
+        cached=all(one.cached for one in cube.pieces),
     )
 
 

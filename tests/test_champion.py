@@ -149,7 +149,7 @@ def small(tmp_path_factory) -> Path:
     wanted = (*SERIES.values(), *OTHER)
     ours = Path(__file__).resolve().parent.parent / "data"
     catalogue = pd.read_csv(ours / "catalogue.csv", dtype=str, keep_default_na=False)
-    catalogue.loc[catalogue["id"].isin(wanted)].assign(parent="").to_csv(data / "catalogue.csv", index=False)
+    catalogue.loc[catalogue["id"].isin(wanted)].assign(parent="", within="").to_csv(data / "catalogue.csv", index=False)
     rows = pd.read_csv(ours / "observations.csv", dtype=str, keep_default_na=False)
     rows = rows[rows["series"].isin(wanted) & (rows["month"] >= "2020-01")]
     rows.to_csv(data / "observations.csv", index=False)

@@ -1,0 +1,421 @@
+"""A scenario as a TOML file: what may stand in it, and what makes sense on given data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from forecasting.catalogue import Catalogue
+from forecasting.errors import CatalogueError, DataError
+from forecasting.relations import Relations
+from forecasting.scenario import (
+    BASELINE,
+    COVARIATE_KINDS,
+    DISTRIBUTIONS,
+    EVERYTHING,
+    FACTORS,
+    NOTHING,
+    RELATIVE,
+    SERIES_KINDS,
+    Assumption,
+    PassThrough,
+    Reroute,
+    Scenario,
+    Size,
+)
+from forecasting.toml_table import TomlTable, nearest, read_toml
+from forecasting.units import conversion
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
+PERCENT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*%")
+KEYS = ("name", "description", "probability", "order", "assumption")
+ASSUMPTION_KEYS = (
+    "name", "target", "kind", "size", "residual", "levels", "since", "start", "end", "ramp", "recovery", "source",
+    "measure", "reroute", "pass_through",
+)  # fmt: skip
+ENDLESS = pd.Period("9999-12", freq="M")
+LONGEST = 120
+AS_LISTED = "as listed"
+BELONGS = {"residual": ("ban",), "levels": ("path",), "since": ("lift",)}
+"""Keys that only some kinds have."""
+
+
+def read_scenario(path: Path, measures: Mapping[str, str]) -> Scenario:
+    """The scenario of a file; ``measures`` gives the source of each record of the ledger by its id."""
+    parsed, text = read_toml(path)
+    return parse(parsed, path.name, measures, text)
+
+
+def parse(parsed: Mapping[str, Any], file: str, measures: Mapping[str, str], text: str = "") -> Scenario:
+    """The scenario of a parsed file; whatever is wrong with it is one line that names place and key."""
+    table = TomlTable(file, "", parsed, KEYS)
+    blocks = table.cells.get("assumption", [])
+    if not isinstance(blocks, list) or not all(isinstance(one, Mapping) for one in blocks):
+        table.refuse("assumption", "is no list of blocks: write [[assumption]] above each")
+    name = table.matching("name", NAME, Path(file).stem, "letters, digits, - _ and .")
+    if name == BASELINE:
+        table.refuse("name", f"{BASELINE} is taken by the forecast that assumes nothing: choose another")
+    made = tuple(_assumption(file, cells, at, measures) for at, cells in enumerate(blocks, start=1))
+    labels = [one.label for one in made]
+    if twice := next((one for one in labels if labels.count(one) > 1), ""):
+        table.refuse("assumption", f"has two called {twice!r}: give each a name of its own")
+    return Scenario(
+        name,
+        made,
+        table.text("description", ""),
+        _probability(table),
+        table.one_of("order", ("", AS_LISTED), "") == AS_LISTED,
+        text,
+    )
+
+
+def _probability(table: TomlTable) -> float | None:
+    if "probability" not in table.cells:
+        return None
+    found = _share(table, "probability", table.cells["probability"])
+    if not 0.0 <= found <= 1.0:
+        table.refuse("probability", f'is {found:g}: give 0 to 1, or such as "15 %"')
+    return found
+
+
+def _assumption(file: str, cells: Mapping[str, Any], at: int, measures: Mapping[str, str]) -> Assumption:
+    table = TomlTable(file, f"assumption {at}, ", cells, ASSUMPTION_KEYS)
+    target = table.text("target", "").strip()
+    if not target:
+        table.refuse("target", "is missing: name a series, a pattern or a covariate")
+    passes = tuple(_pass_through(table, one, i) for i, one in enumerate(_blocks(table, "pass_through"), start=1))
+    kind = table.one_of("kind", COVARIATE_KINDS if passes else SERIES_KINDS)
+    for key, kinds in BELONGS.items():
+        if key in cells and kind not in kinds:
+            table.refuse(key, f"belongs to {' and '.join(kinds)}, not to {kind}: leave it out")
+    start, end = _month(table, "start"), _month(table, "end")
+    if start is None:
+        table.refuse("start", 'is missing: name the first month in which it works, such as "2027-01"')
+    if end is not None and end < start:
+        table.refuse("end", f"{end} lies before start, {start}: swap them")
+    recovery = table.whole("recovery", 0, 0, LONGEST)
+    if recovery and end is None:
+        table.refuse("recovery", "follows an end, and there is none: name the last month of full effect")
+    since = _month(table, "since")
+    if kind == "lift" and since is None:
+        table.refuse("since", 'is missing: name the first month of the break that is undone, such as "2023-08"')
+    return Assumption(
+        target=target,
+        kind=kind,
+        start=start,
+        source=_source(table, measures),
+        name=table.text("name", "").strip(),
+        end=end,
+        size=_size_of(table, kind),
+        residual=_bounded(table, "residual", NOTHING, 0.0, 1.0),
+        levels=_levels(table, kind),
+        since=since,
+        ramp=table.whole("ramp", 0, 0, LONGEST),
+        recovery=recovery,
+        measure=table.text("measure", ""),
+        reroute=tuple(_reroute(table, one, i) for i, one in enumerate(_blocks(table, "reroute"), start=1)),
+        pass_through=passes,
+        covariate=bool(passes),
+    )
+
+
+def _source(table: TomlTable, measures: Mapping[str, str]) -> str:
+    measure = table.text("measure", "")
+    if measure and measure not in measures:
+        near = nearest(measure, measures)
+        table.refuse("measure", f"{measure!r} is no record of data/measures.toml{near}: see docs/measures.md")
+    source = table.text("source", "").strip() or measures.get(measure, "")
+    if not source:
+        table.refuse("source", 'is missing: name a legal act or an official page, or write "judgement of ..."')
+    return source
+
+
+def _blocks(table: TomlTable, key: str) -> list[Mapping[str, Any]]:
+    found = table.cells.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
+        table.refuse(key, f"is no list of blocks: write [[assumption.{key}]] above each")
+    return found
+
+
+def _reroute(table: TomlTable, cells: Mapping[str, Any], at: int) -> Reroute:
+    inner = TomlTable(table.file, f"{table.where}reroute {at}, ", cells, ("to", "share", "lag"))
+    to = inner.text("to", "").strip()
+    if not to:
+        inner.refuse("to", "is missing: name the series that gets the share")
+    if "share" not in cells:
+        inner.refuse("share", 'is missing: such as "80 %"')
+    return Reroute(to, _bounded(inner, "share", NOTHING, 0.0, 1.0), inner.whole("lag", 0, 0, LONGEST))
+
+
+def _pass_through(table: TomlTable, cells: Mapping[str, Any], at: int) -> PassThrough:
+    inner = TomlTable(table.file, f"{table.where}pass_through {at}, ", cells, ("target", "elasticity", "lag"))
+    target = inner.text("target", "").strip()
+    if not target:
+        inner.refuse("target", "is missing: name a series or a pattern, such as jp_ru.imports.*.unit_price")
+    if "elasticity" not in cells:
+        inner.refuse("elasticity", "is missing: percent of the target for a percent of the covariate, such as 0.9")
+    return PassThrough(target, _bounded(inner, "elasticity", NOTHING, -5.0, 5.0), inner.whole("lag", 0, 0, LONGEST))
+
+
+def _month(table: TomlTable, key: str) -> pd.Period | None:
+    return table.month(key, table.cells[key]) if key in table.cells else None
+
+
+# --- Sizes -----------------------------------------------------------------------------------------------
+
+
+def _size_of(table: TomlTable, kind: str) -> Size:
+    if kind == "ban":
+        return _bounded(table, "size", EVERYTHING, 0.0, 1.0)
+    if kind == "path":
+        return _bounded(table, "size", NOTHING, -1.0, float("inf"))
+    if "size" not in table.cells:
+        table.refuse("size", "is missing")
+    if kind == "lift":
+        return _bounded(table, "size", NOTHING, 0.0, 2.0)
+    if kind in RELATIVE:
+        return _bounded(table, "size", NOTHING, -1.0, float("inf"))
+    size = _size(table, "size", relative=False)
+    if kind in ("cap", "floor") and size.least < 0:
+        table.refuse("size", f"goes down to {size.least:g}: a {kind} on trade is not negative")
+    return size
+
+
+def _levels(table: TomlTable, kind: str) -> tuple[float, ...]:
+    found = table.cells.get("levels", [])
+    if kind != "path":
+        return ()
+    numbers = isinstance(found, list) and all(_number(one) for one in found)
+    if not numbers or not found or min(found) < 0:
+        table.refuse(
+            "levels", "are missing or no list of numbers from 0 on: one a month from start, such as [120, 130]"
+        )
+    return tuple(float(one) for one in found)
+
+
+def _bounded(table: TomlTable, key: str, default: Size, least: float, most: float) -> Size:
+    """A relative size within bounds."""
+    if key not in table.cells:
+        return default
+    size = _size(table, key, relative=True)
+    if size.least < least or size.most > most:
+        beyond = size.least if size.least < least else size.most
+        bounds = f"{100 * least:g} %" + (f" to {100 * most:g} %" if most < float("inf") else " or more")
+        table.refuse(key, f"reaches {100 * beyond:g} %: give {bounds}")
+    return size
+
+
+def _size(table: TomlTable, key: str, relative: bool) -> Size:
+    found = table.cells[key]
+    if not isinstance(found, Mapping):
+        return Size((_amount(table, key, found, relative),))
+    form = "write one of { triangular = [low, mode, high] }, { normal = [mean, sd] }, { uniform = [low, high] }"
+    if len(found) != 1 or next(iter(found)) not in DISTRIBUTIONS:
+        table.refuse(key, f"is {dict(found)!r}: {form}")
+    ((name, cells),) = found.items()
+    if not isinstance(cells, list) or len(cells) != (3 if name == "triangular" else 2):
+        table.refuse(key, f"{name} is {cells!r}: {form}")
+    values = tuple(_amount(table, key, one, relative) for one in cells)
+    rising = list(values) == sorted(values)
+    if (name == "normal" and values[1] < 0) or (name != "normal" and not rising):
+        table.refuse(key, f"{name} is {cells!r}: numbers go up, and a standard deviation is not negative")
+    return Size(values, name)
+
+
+def _amount(table: TomlTable, key: str, found: object, relative: bool) -> float:
+    if relative:
+        return _share(table, key, found)
+    if not _number(found):
+        table.refuse(key, f"is {found!r}: give a number in the unit of the target")
+    return float(found)  # type: ignore[arg-type]
+
+
+def _share(table: TomlTable, key: str, found: object) -> float:
+    if isinstance(found, str) and (percent := PERCENT.fullmatch(found.strip().replace("−", "-"))):
+        return float(percent[1]) / 100.0
+    if not _number(found):
+        table.refuse(key, f'is {found!r}: write a share such as "-50 %" or -0.5')
+    if abs(float(found)) > 1 and key != "elasticity":  # type: ignore[arg-type]
+        table.refuse(key, f'is {found:g}: if {found:g} percent are meant, write "{found:g} %"')
+    return float(found)  # type: ignore[arg-type]
+
+
+def _number(found: object) -> bool:
+    return isinstance(found, (int, float)) and not isinstance(found, bool) and abs(found) < 1e15
+
+
+# --- What makes sense on these data ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A scenario whose targets exist, and what there is to say of it."""
+
+    scenario: Scenario
+    series: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def ready(
+    scenario: Scenario, catalogue: Catalogue, last: Mapping[str, pd.Period], covariates: Collection[str] = ()
+) -> Ready:
+    """The scenario held against the catalogue, the last published month of each stored series, and covariate names."""
+    relations = Relations(catalogue, tuple(last))
+    made, series, remarks = [], dict[str, None](), list[str]()
+    acts: list[tuple[Assumption, tuple[str, ...]]] = []
+    for at, one in enumerate(scenario.assumptions, start=1):
+        where = f"{scenario.name}, assumption {at} ({one.label})"
+        settled = _settled(one, catalogue, covariates, where)
+        found = tuple(
+            dict.fromkeys(name for pattern in _patterns(settled) for name in _targets(pattern, relations, last, where))
+        )
+        _check_start(settled, found, catalogue, last, where)
+        for way in settled.reroute:
+            _check_reroute(way, settled, found, catalogue, last, where)
+            series[way.to] = None
+        made.append(settled)
+        acts.append((settled, found))
+        series.update(dict.fromkeys(found))
+    for (one, of_one), (two, of_two) in combinations(acts, 2):
+        if not scenario.ordered and (clash := _clash(one, of_one, two, of_two, relations)):
+            raise DataError(
+                f"{scenario.name}: {one.label} and {two.label} both act on {clash} in {max(one.start, two.start)}, and"
+                f' their order matters: say order = "{AS_LISTED}" at the top of the file, or keep them apart.'
+            )
+    return Ready(replace(scenario, assumptions=tuple(made)), tuple(series), tuple(remarks))
+
+
+def _settled(one: Assumption, catalogue: Catalogue, covariates: Collection[str], where: str) -> Assumption:
+    """The assumption with its target known as series or covariate."""
+    if one.pass_through:
+        if one.target in catalogue:
+            raise DataError(f"{where}: {one.target} is a series, and pass_through belongs to covariates: use reroute.")
+        if one.kind != "scale" and one.target not in covariates:
+            raise DataError(
+                f"{where}: {one.kind} of {one.target} starts from its own level: give --covariates with such a column,"
+                " or use kind scale."
+            )
+        return one
+    if one.target in covariates and one.target not in catalogue:
+        if one.kind not in COVARIATE_KINDS or one.reroute:
+            raise DataError(f"{where}: a covariate takes {', '.join(COVARIATE_KINDS)}, without reroute.")
+        return replace(one, covariate=True)
+    try:
+        catalogue.select([one.target])
+    except CatalogueError as error:
+        near = nearest(one.target, covariates) if covariates else ""
+        said = f" Covariates given: {', '.join(covariates)}{near}." if covariates else ""
+        raise DataError(
+            f"{where}: {error}{said} A covariate needs --covariates with such a column, or [[assumption.pass_through]]."
+        ) from error
+    return one
+
+
+def _patterns(one: Assumption) -> tuple[str, ...]:
+    return tuple(through.target for through in one.pass_through) if one.covariate else (one.target,)
+
+
+def _targets(pattern: str, relations: Relations, last: Mapping[str, pd.Period], where: str) -> tuple[str, ...]:
+    catalogue = relations.catalogue
+    try:
+        found = catalogue.select([pattern])
+    except CatalogueError as error:
+        raise DataError(f"{where}: {error}") from error
+    there = tuple(one for one in found if _leaves(one, catalogue) <= set(last))
+    if not there:
+        raise DataError(f"{where}: {found[0]} is in the catalogue, but these data hold no value of it.")
+    for one in there:
+        entry = catalogue[one]
+        if entry.formula == "difference" and entry.terms[0] not in relations.above(entry.terms[1]):
+            raise DataError(f"{where}: {one} is a difference: name {' or '.join(entry.terms)}.")
+        if entry.formula == "ratio" and any(catalogue[term].derived for term in entry.terms):
+            raise DataError(f"{where}: {one} is computed from other unit prices: name the unit price of one of these.")
+    whole = Relations(catalogue, tuple(dict.fromkeys((*last, *there))))
+    return whole.topmost(there)
+
+
+def _leaves(series: str, catalogue: Catalogue) -> set[str]:
+    entry = catalogue[series]
+    return {leaf for one in entry.terms for leaf in _leaves(one, catalogue)} if entry.derived else {series}
+
+
+def _check_start(
+    one: Assumption, targets: tuple[str, ...], catalogue: Catalogue, last: Mapping[str, pd.Period], where: str
+) -> None:
+    known = [last[leaf] for target in targets for leaf in _leaves(target, catalogue)] or list(last.values())
+    if one.start <= max(known):
+        raise DataError(
+            f"{where}: start {one.start} is published already (figures reach {max(known)}): start later, or hide months"
+            " with --as-of."
+        )
+    if one.since is not None and one.since > min(known):
+        raise DataError(
+            f"{where}: since {one.since} is not published yet (figures reach {min(known)}): name a past break."
+        )
+
+
+def _check_reroute(
+    way: Reroute,
+    one: Assumption,
+    targets: tuple[str, ...],
+    catalogue: Catalogue,
+    last: Mapping[str, pd.Period],
+    where: str,
+) -> None:
+    if way.to not in catalogue:
+        catalogue.select([way.to])
+        raise DataError(f"{where}: reroute to {way.to} names a pattern: name one series.")
+    entry = catalogue[way.to]
+    if entry.formula not in ("", "difference") or not _leaves(way.to, catalogue) <= set(last):
+        raise DataError(
+            f"{where}: reroute to {way.to} cannot be: name a series that is published, or other countries'."
+        )
+    for target in targets:
+        if catalogue[target].formula == "ratio":
+            raise DataError(f"{where}: a unit price loses nothing that could go elsewhere: leave reroute out.")
+        try:
+            conversion(catalogue[target].unit, entry.unit)
+        except DataError as error:
+            raise DataError(f"{where}: reroute from {target} to {way.to}: {error}") from error
+
+
+def _clash(
+    one: Assumption, of_one: tuple[str, ...], two: Assumption, of_two: tuple[str, ...], relations: Relations
+) -> str:
+    """A series on which the order of the two would matter, or an empty text."""
+    if not (one.start <= _last(two) and two.start <= _last(one)):
+        return ""
+    factors = (_is_factor(one), _is_factor(two))
+    if all(factors) or one.kind == two.kind == "shift":
+        return ""
+    for a in of_one:
+        for b in of_two:
+            if _related(a, b, one, two, relations):
+                return a if a == b else f"{a} and {b}"
+    return ""
+
+
+def _related(a: str, b: str, one: Assumption, two: Assumption, relations: Relations) -> bool:
+    prices = [relations.catalogue[name].formula == "ratio" for name in (a, b)]
+    if all(prices):
+        return a == b
+    if any(prices):
+        price, other, act = (a, b, two) if prices[0] else (b, a, one)
+        value, quantity = relations.catalogue[price].terms
+        # A quantity leaves the price alone, and so does a factor on a value, which takes the quantity along.
+        return other != quantity and not _is_factor(act) and (value == other or other in relations.above(value))
+    return b in relations.family(a) or a in relations.family(b) or b in relations.above(a) or a in relations.above(b)
+
+
+def _is_factor(one: Assumption) -> bool:
+    return one.covariate or one.kind in FACTORS
+
+
+def _last(one: Assumption) -> pd.Period:
+    return one.end + one.recovery if one.end is not None else ENDLESS
