@@ -72,23 +72,24 @@ def forecast_chart(
     path: Path,
 ) -> None:
     """Draw the forecast after its history (months × series; ``stages`` alike) into a .png or .svg file."""
-    write_bytes(chart_bytes(history, stages, table, catalogue, source_line, _form(path)), path)
+    write_bytes(chart_bytes(history, stages, table, catalogue, source_line, form_of(path)), path)
 
 
 def series_chart(rows: pd.DataFrame, entry: Series, source_line: str, path: Path) -> None:
     """Draw all observations of one series (long) into a .png or .svg file."""
-    form = _form(path)
+    form = form_of(path)
     known = pd.Series(rows["value"].to_numpy(dtype=float), pd.PeriodIndex(rows["month"], freq="M"))
     known = known.dropna().sort_index()
     if known.empty:
         raise DataError(f"{entry.id} has no value: there is nothing to draw.")
-    marks = pd.Series(rows["stage"].to_numpy(), pd.PeriodIndex(rows["month"], freq="M")).map(_mark)
+    marks = pd.Series(rows["stage"].to_numpy(), pd.PeriodIndex(rows["month"], freq="M")).map(mark_of)
     scale = scale_of(entry.unit, known.tolist())
-    pane = Pane("", _last_note(known, entry), _unit_line(scale, entry.unit), known, marks, (), scale)
+    pane = Pane("", _last_note(known, entry), unit_line(scale, entry.unit), known, marks, (), scale)
     write_bytes(_drawn([pane], (clean(entry.title), _span_line(known, entry)), source_line, form), path)
 
 
-def _form(path: Path) -> str:
+def form_of(path: Path) -> str:
+    """``png`` or ``svg`` by the ending of the path; another ending is a DataError."""
     if path.suffix.lower() not in FORMS:
         raise DataError(f"{path} has no known ending: use {' or '.join(FORMS)}.")
     return FORMS[path.suffix.lower()]
@@ -107,7 +108,7 @@ def chart_bytes(
     if not series:
         raise DataError("The forecast table holds no series: there is nothing to draw.")
     panels = [_panel(one, history, stages, table, catalogue) for one in series]
-    return _drawn(panels, _header(table), source_line, form)
+    return _drawn(panels, header_of(table), source_line, form)
 
 
 def _drawn(panels: list[Pane], header: tuple[str, str], source_line: str, form: str) -> bytes:
@@ -123,9 +124,14 @@ def _drawn(panels: list[Pane], header: tuple[str, str], source_line: str, form: 
         for at, panel in enumerate(panels):
             _draw(figure.add_axes(grid.box(at)), panel, grid)
         write_frame(figure, grid, header, clean(source_line), handles)
-        buffer = io.BytesIO()
-        metadata = {"Date": None, "Creator": "tradecast"} if form == "svg" else {"Software": "tradecast"}
-        figure.savefig(buffer, format=form, metadata=metadata)
+        return saved(figure, form)
+
+
+def saved(figure: Any, form: str) -> bytes:
+    """The figure as a ``png`` or ``svg`` file without a date, so that the same picture is the same bytes."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None, "Creator": "tradecast"} if form == "svg" else {"Software": "tradecast"}
+    figure.savefig(buffer, format=form, metadata=metadata)
     return buffer.getvalue()
 
 
@@ -143,28 +149,34 @@ def _panel(
     scenarios = [(" ".join(map(str, name)), part) for name, part in rows.groupby(names, sort=False)]
     months = [part[(part["kind"] == "month") & (part["step"] >= 1)] for _, part in scenarios]
     known = _window(history.get(series, NOTHING).dropna(), len(months[0]))
-    marks = stages[series].reindex(known.index) if stages is not None and series in stages else known.map(str)
     unit, title = str(rows["unit"].iloc[0]), catalogue[series].title if series in catalogue else series
     shown = np.concatenate([known.to_numpy(dtype=float), *(part["q50"].to_numpy(dtype=float) for part in months)])
     scale = scale_of(unit, shown.tolist())
     return Pane(
         clean(title),
         _quarter_note(scenarios[0][1], unit),
-        _unit_line(scale, unit),
+        unit_line(scale, unit),
         known,
-        marks.map(_mark),
-        tuple((name, _indexed(part)) for (name, _), part in zip(scenarios, months, strict=True)),
+        marks_of(known, stages),
+        tuple((name, by_month(part)) for (name, _), part in zip(scenarios, months, strict=True)),
         scale,
     )
 
 
-def _mark(stage: object) -> str:
+def marks_of(known: pd.Series, stages: pd.DataFrame | None) -> pd.Series:
+    """The mark of every published month (T) of the series that ``known`` is named after."""
+    series = known.name
+    marks = stages[series].reindex(known.index) if stages is not None and series in stages else known.map(str)
+    return marks.map(mark_of)
+
+
+def mark_of(stage: object) -> str:
     """The mark of a stage; what is computed of several wears that of the least certain."""
     marks = [SAME_MARK.get(one, one) for one in str(stage).split(" and ")]
     return next((one for one in ("implied", "provisional") if one in marks), marks[0])
 
 
-def _unit_line(scale: Scale, unit: str) -> str:
+def unit_line(scale: Scale, unit: str) -> str:
     rate = "" if "/" in unit or scale.label.startswith("%") or not scale.label else " a month"
     return clean(f"{scale.label}{rate}")
 
@@ -192,7 +204,7 @@ def _window(known: pd.Series, horizon: int) -> pd.Series:
     return known if known.empty else known.loc[known.index[-1] - months + 1 :]
 
 
-def _indexed(rows: pd.DataFrame) -> pd.DataFrame:
+def by_month(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.set_index(pd.PeriodIndex(rows["period"].astype(str), freq="M"))
 
 
@@ -205,15 +217,15 @@ def _quarter_note(rows: pd.DataFrame, unit: str) -> str:
         return ""
     period, low, middle, high = known.iloc[0][["period", "q10", "q50", "q90"]]
     scale = scale_of(unit, [low, middle, high])
-    return f"{_quarter(period)}: {scale.text(middle)} (80 %: {scale.number(low)} to {scale.number(high)})"
+    return f"{quarter_words(period)}: {scale.text(middle)} (80 %: {scale.number(low)} to {scale.number(high)})"
 
 
-def _quarter(period: object) -> str:
+def quarter_words(period: object) -> str:
     year, _, quarter = str(period).partition("Q")
     return f"{('Jan–Mar', 'Apr–Jun', 'Jul–Sep', 'Oct–Dec')[int(quarter) - 1]} {year}"
 
 
-def _header(table: pd.DataFrame) -> tuple[str, str]:
+def header_of(table: pd.DataFrame) -> tuple[str, str]:
     cutoffs = [pd.Period(one, "M").strftime("%B %Y") for one in sorted({str(one) for one in table["cutoff"]})]
     upto = cutoffs[0] if len(cutoffs) == 1 else f"{cutoffs[0]} to {cutoffs[-1]}, by series"
     models = ", ".join(dict.fromkeys(map(str, table["model"])))
@@ -224,37 +236,37 @@ def _header(table: pd.DataFrame) -> tuple[str, str]:
 
 
 def _draw(axes: Any, panel: Pane, grid: Grid) -> None:
-    _history(axes, panel)
+    draw_history(axes, panel)
     if panel.scenarios:
         _fans(axes, panel, panel.scenarios[0][1])
     else:  # the value of which the note speaks
         axes.plot(*_last(panel), marker="o", markersize=5, color=BLUE, zorder=6, clip_on=False)
     for (_, rows), colour in zip(panel.scenarios[1:], OTHER_MEDIANS, strict=False):
-        axes.plot(*_line(panel, rows), color=colour, linewidth=1.5, linestyle=(0, (4, 1.5)), zorder=5)
-    leaves = _limits(axes, panel)
-    months = [_ordinals(panel.known), *(_ordinals(rows) for _, rows in panel.scenarios)]
-    write_axes(axes, grid, np.concatenate(months).tolist())
+        axes.plot(*line_of(panel, rows), color=colour, linewidth=1.5, linestyle=(0, (4, 1.5)), zorder=5)
+    leaves = set_limits(axes, panel)
+    months = [ordinals(panel.known), *(ordinals(rows) for _, rows in panel.scenarios)]
+    write_axes(axes, grid.width, np.concatenate(months).tolist())
     warning = "; the intervals reach beyond the picture" if leaves else ""
-    write_titles(axes, grid, panel.title, panel.note, panel.unit + warning)
+    write_titles(axes, grid.width, panel.title, panel.note, panel.unit + warning)
 
 
-def _ordinals(table: pd.DataFrame | pd.Series) -> np.ndarray:
+def ordinals(table: pd.DataFrame | pd.Series) -> np.ndarray:
     """The months of the index as numbers."""
     return pd.PeriodIndex(table.index).asi8
 
 
 def _fans(axes: Any, panel: Pane, rows: pd.DataFrame) -> None:
     for low, high, colour, _ in FANS:
-        at, lower = _line(panel, rows, low)
-        axes.fill_between(at, lower, _line(panel, rows, high)[1], color=colour, linewidth=0, zorder=2)
-    axes.plot(*_line(panel, rows), color=BLUE, linewidth=1.8, zorder=4)
+        at, lower = line_of(panel, rows, low)
+        axes.fill_between(at, lower, line_of(panel, rows, high)[1], color=colour, linewidth=0, zorder=2)
+    axes.plot(*line_of(panel, rows), color=BLUE, linewidth=1.8, zorder=4)
     if len(rows):
         axes.axvline(rows.index[0].ordinal - 0.5, color=GREY, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
 
 
-def _line(panel: Pane, rows: pd.DataFrame, column: str = "q50") -> tuple[np.ndarray, np.ndarray]:
+def line_of(panel: Pane, rows: pd.DataFrame, column: str = "q50") -> tuple[np.ndarray, np.ndarray]:
     """Month numbers and scaled values, from the last published value on, so that the fan opens there."""
-    at, values = _ordinals(rows).astype(float), rows[column].to_numpy(dtype=float)
+    at, values = ordinals(rows).astype(float), rows[column].to_numpy(dtype=float)
     if len(panel.known) and len(rows) and panel.known.index[-1] == rows.index[0] - 1:
         at, values = np.append(at[0] - 1, at), np.append(panel.known.iloc[-1], values)
     return at, values * panel.scale.factor
@@ -264,7 +276,7 @@ def _last(panel: Pane) -> tuple[list[int], list[float]]:
     return [panel.known.index[-1].ordinal], [float(panel.known.iloc[-1]) * panel.scale.factor]
 
 
-def _history(axes: Any, panel: Pane) -> None:
+def draw_history(axes: Any, panel: Pane) -> None:
     if panel.known.empty:
         return
     months = pd.period_range(panel.known.index[0], panel.known.index[-1], freq="M")
@@ -287,14 +299,14 @@ def _history(axes: Any, panel: Pane) -> None:
         )
 
 
-def _limits(axes: Any, panel: Pane) -> bool:
-    """Set the height of the picture; true when a fan leaves it."""
+def set_limits(axes: Any, panel: Pane, fans: int = 1) -> bool:
+    """Set the height of the picture for the medians and the first fans; true when a fan leaves it."""
     rows = [rows for _, rows in panel.scenarios]
     lines = np.concatenate([panel.known.to_numpy(dtype=float), *(one["q50"].to_numpy(dtype=float) for one in rows)])
     lines = lines[np.isfinite(lines)] * panel.scale.factor
     if not len(lines):
         return False
-    ends = [one[["q025", "q975"]].to_numpy(dtype=float).ravel() for one in rows[:1]]
+    ends = [one[["q025", "q975"]].to_numpy(dtype=float).ravel() for one in rows[:fans]]
     fan = np.concatenate([lines, *(one * panel.scale.factor for one in ends)])
     # A fan of a hundred times the history would press it flat, so that nothing could be read.
     reach = REACH * ((float(lines.max()) - min(float(lines.min()), 0.0)) or math.inf)

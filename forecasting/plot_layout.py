@@ -87,10 +87,11 @@ def clean(text: str) -> str:
 
 def title_lines(title: str, width: float) -> list[str]:
     """The title in at most two lines over a panel of this width."""
-    return _wrapped(title, width + LEFT, 10, 2)
+    return wrapped(title, width + LEFT, 10, 2)
 
 
-def _wrapped(text: str, inches: float, points: float, lines: int) -> list[str]:
+def wrapped(text: str, inches: float, points: float, lines: int) -> list[str]:
+    """The text in at most so many lines of this width; what does not fit becomes " …"."""
     # Japanese letters take twice the room.
     wide = 1 + sum(ord(letter) > 0x2E7F for letter in text) / max(len(text), 1)
     return textwrap.wrap(text, int(inches / (LETTER * points) / wide), max_lines=lines, placeholder=" …")
@@ -99,8 +100,8 @@ def _wrapped(text: str, inches: float, points: float, lines: int) -> list[str]:
 # --- Axes
 
 
-def write_axes(axes: Any, grid: Grid, months: Sequence[int]) -> None:
-    """Months below, plain numbers at the left, a line at zero where the picture crosses it."""
+def write_axes(axes: Any, width: float, months: Sequence[int]) -> None:
+    """Months below, plain numbers at the left, a line at zero where the picture (inches wide) crosses it."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     for side in ("top", "right", "left"):
@@ -115,7 +116,7 @@ def write_axes(axes: Any, grid: Grid, months: Sequence[int]) -> None:
     if low < 0 < high:
         axes.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
     if len(months):
-        _months_axis(axes, min(months), max(months), int(grid.width / YEAR))
+        _months_axis(axes, min(months), max(months), int(width / YEAR))
 
 
 def _plain_number(axes: Any) -> Callable[[float, int], str]:
@@ -154,8 +155,8 @@ def _months_axis(axes: Any, first: int, last: int, most: int) -> None:
 # --- Words
 
 
-def write_titles(axes: Any, grid: Grid, title: str, note: str, unit: str) -> None:
-    """Title, note and unit above a panel, from the top down."""
+def write_titles(axes: Any, width: float, title: str, note: str, unit: str, colour: str = BLUE) -> None:
+    """Title (over so many inches), note (in this colour) and unit above a panel, from the top down."""
 
     def above(inches: float, text: str, **style: Any) -> None:
         axes.annotate(
@@ -164,22 +165,37 @@ def write_titles(axes: Any, grid: Grid, title: str, note: str, unit: str) -> Non
         )  # fmt: skip
 
     above(0.10, unit, color=GREY, fontsize=8)
-    above(0.10 + LINE, note, color=BLUE, fontsize=8.5)
-    for up, line in enumerate(reversed(title_lines(title, grid.width))):
+    above(0.10 + LINE, note, color=colour, fontsize=8.5)
+    for up, line in enumerate(reversed(title_lines(title, width))):
         above(0.12 + (2 + up) * LINE, line, color=INK, fontsize=10, fontweight="bold")
 
 
 def write_frame(figure: Any, grid: Grid, header: tuple[str, str], source_line: str, handles: Sequence[Any]) -> None:
     """Header, legend and source line around the panels."""
-    across, down = grid.size
+    across, _ = grid.size
+    write_words(figure, grid.size, header, source_line)
+    inches = sum(0.55 + 0.066 * len(one.get_label()) for one in handles)
+    columns = len(handles) if inches < across - MARGIN else math.ceil(len(handles) / 2)
+    write_legend(figure, grid.size, handles, 0.68, columns)
+
+
+def write_words(figure: Any, size: tuple[float, float], header: tuple[str, str], source_line: str) -> None:
+    """Header and source line of a page of this size (inches)."""
+    across, down = size
     left = MARGIN / across
-    title = "".join(_wrapped(header[0], across - 2 * MARGIN, 13, 1))
+    title = "".join(wrapped(header[0], across - 2 * MARGIN, 13, 1))
     figure.text(left, 1 - 0.33 / down, title, fontsize=13, fontweight="bold", color=INK, va="baseline")
     figure.text(left, 1 - 0.54 / down, header[1], fontsize=9, color=GREY, va="baseline")
     figure.text(left, 0.16 / down, source_line, fontsize=8, color=GREY, va="baseline")
-    inches = sum(0.55 + 0.066 * len(one.get_label()) for one in handles)
+
+
+def write_legend(
+    figure: Any, size: tuple[float, float], handles: Sequence[Any], below_top: float, columns: int
+) -> None:
+    """The legend, so many inches below the top of a page of this size (inches)."""
+    across, down = size
     figure.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(left, 1 - 0.68 / down), frameon=False, fontsize=8,
-        ncols=max(len(handles) if inches < across - MARGIN else math.ceil(len(handles) / 2), 1),
-        labelcolor=INK, handlelength=1.5, columnspacing=1.4, borderpad=0, borderaxespad=0, handletextpad=0.5,
+        handles=handles, loc="upper left", bbox_to_anchor=(MARGIN / across, 1 - below_top / down), frameon=False,
+        fontsize=8, ncols=max(columns, 1), labelcolor=INK, handlelength=1.5, columnspacing=1.4, borderpad=0,
+        borderaxespad=0, handletextpad=0.5,
     )  # fmt: skip
