@@ -271,10 +271,8 @@ class _Scale:
         History up to the cutoff goes on into the baseline's median path: one series of months, however little history
         there is. A path at or below zero (a ban) rules out the logarithm.
         """
-        before = actual.loc[actual.index < base.months[0], series].astype(float)
-        history = (
-            before.reindex(pd.period_range(before.index[0], base.months[0] - 1, freq="M")) if len(before) else before
-        )
+        start = min(actual.index, default=base.months[0])
+        history = actual[series].reindex(pd.period_range(start, base.months[0] - 1, freq="M"))
         ahead = np.median(columns[BASELINE], axis=0)
         lowest = min(float(paths.min()) for paths in columns.values())
         y = np.concatenate([history.to_numpy(dtype=float), ahead, [lowest] if lowest <= 0 else []])

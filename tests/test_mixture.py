@@ -112,6 +112,8 @@ def test_every_path_is_one_scenarios_own_and_shares_are_exact(count: int, less: 
 
 def test_the_order_of_scenarios_and_of_series_changes_nothing() -> None:
     forecasts = cubes()
+    thirds = dict.fromkeys(PRIOR, 1 / 3)
+    assert (allotment(forecasts, thirds) == allotment(reordered(forecasts), reordered(thirds))).all()
     mixture = mix(forecasts, PRIOR)
     assert (mix(reordered(forecasts), reordered(PRIOR)).paths == mixture.paths).all()
     turned = {one: each.select(SERIES[::-1]) for one, each in forecasts.items()}
@@ -226,6 +228,8 @@ def test_weights_without_floor_are_bayes() -> None:
     joint = {one: PRIOR[one] * np.exp(found.steps["log_density"][one].sum()) for one in PRIOR}
     for one in PRIOR:
         assert found.posterior[one] == pytest.approx(joint[one] / sum(joint.values()), rel=1e-9)
+        assert found.steps["prior"][one].iloc[0] == PRIOR[one]
+    assert found.log_score().sum() == pytest.approx(np.log(sum(joint.values())), rel=1e-9)
     assert found.prior == PRIOR
     assert list(found.steps.index) == list(MONTHS)
     assert found.values.tolist() == [3, 3, 3, 3]
@@ -264,6 +268,13 @@ def test_nothing_landed_leaves_the_prior() -> None:
     found = weigh(cubes(50), PRIOR, landed(draw(1, "came")[0], until=0), SERIES)
     assert found.posterior == PRIOR
     assert len(found.steps) == len(found.values) == len(found.log_score()) == 0
+    assert weigh(cubes(50), PRIOR, landed(np.zeros((4, 3))).iloc[:0], SERIES).posterior == PRIOR
+
+
+def test_without_history_the_scale_is_chosen_on_the_forecast() -> None:
+    found = weigh(cubes(50), PRIOR, landed(draw(1, "came")[0]).loc[MONTHS], SERIES)
+    assert found.scales["exports"] == "log"
+    assert len(found.steps) == len(MONTHS)
 
 
 def test_months_before_the_cutoff_and_months_not_published_do_not_count() -> None:
@@ -276,7 +287,7 @@ def test_months_before_the_cutoff_and_months_not_published_do_not_count() -> Non
 
 def test_a_month_that_lands_leaves_the_earlier_rows_as_they_were() -> None:
     came = draw(1, "came")[0]
-    came[3] = 0.0
+    came[2:] = 0.0
     whole = weigh(cubes(), PRIOR, landed(came), SERIES).steps
     for until in (1, 2, 3):
         part = weigh(cubes(), PRIOR, landed(came, until), SERIES).steps
@@ -305,6 +316,23 @@ def test_trade_that_stops_where_nobody_foretold_it_is_finite() -> None:
     assert found.scales["exports"] == "log"
     assert np.isfinite(found.steps.to_numpy()).all()
     assert found.posterior["less"] > 0.5
+    almost = weigh(only, {"less": 0.5, "baseline": 0.5}, landed(np.full((4, 3), 0.01)), SERIES)
+    assert found.posterior == almost.posterior
+
+
+def test_a_series_that_no_scenario_moves_from_one_value_is_weighed_too() -> None:
+    dead = {one: each.with_paths(np.where(np.arange(3) == 1, 60.0, each.paths)) for one, each in cubes(50).items()}
+    found = weigh(dead, PRIOR, landed(np.full((4, 3), 61.0)), ("imports",))
+    assert found.steps["log_density"].abs().to_numpy().max() < 30
+    assert found.posterior == pytest.approx(PRIOR, rel=1e-12)
+
+
+def test_a_scenario_of_weight_nothing_may_foretell_best_without_harm() -> None:
+    prior = {"less": 0.0, "ban": 0.2, "baseline": 0.8}
+    actual = landed(under("less", draw(1, "came"), 0.01)[0])
+    found = weigh(cubes(less=0.01), prior, actual, ("exports",), fit=Density(freedom=np.inf))
+    assert found.steps["log_density"]["less"].sum() > found.steps["log_density"]["baseline"].sum() + 750
+    assert found.posterior == pytest.approx(prior, rel=1e-12)
 
 
 @settings(max_examples=25, deadline=None)
