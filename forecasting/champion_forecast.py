@@ -51,13 +51,14 @@ def cube(request: Request, progress: Progress = silent) -> Cube:
     ]
     if len(made) == 1:
         return replace(made[0], remarks=(*parts[0].why, *made[0].remarks))
-    own = [{group_of(one) for one in share.series} for share in parts]
+    by_group = {group_of(one): part for share, part in zip(parts, made, strict=True) for one in share.series}
     held = {
-        series: one
-        for groups, one in zip(own, made, strict=True)
+        series: by_group[group_of(series)]
+        for one in made
         for series in one.forecast.series
-        if group_of(series) in groups
+        if group_of(series) in by_group
     }
+    held = {series: one for series, one in held.items() if series in one.forecast.series}
     asked = {series for one in made for series in one.shown}
     return replace(
         made[0],
@@ -75,6 +76,7 @@ def cube(request: Request, progress: Progress = silent) -> Cube:
 def shares(request: Request, dataset: Dataset) -> list[Share]:
     """The series asked for by the model in force for them, in the order in which models come."""
     asked, _ = chosen(workflow.as_of(dataset.panel, request.as_of), dataset.catalogue, request.series)
+    asked = tuple(dict.fromkeys((*asked, *request.besides)))
     champions = champion_file.read()
     groups = champion_file.groups(asked, dataset.catalogue)
     by_group: dict[str, list[str]] = {}

@@ -207,7 +207,11 @@ class _Desk:
         factor = np.divide(after, before, out=np.ones_like(before), where=(before != 0) & ~np.isnan(before))
         if entry.formula == "ratio":
             value = entry.terms[0]
-            self._put({one: self.cells[one] * factor for one in (value, *self.relations.below(value))})
+            if value in self.cells:
+                self._put({one: self.cells[one] * factor for one in (value, *self.relations.below(value))})
+            else:  # of other countries: their value is what the world's holds besides
+                whole = self.ground.catalogue[value].terms[0]
+                self._put({whole: self.cells[whole] + self._values(value) * (factor - 1.0)})
         elif entry.formula == "sum":
             shares = np.stack([self.cells[one].mean(axis=0) for one in entry.terms])
             shares = np.divide(shares, shares.sum(axis=0), out=np.full_like(shares, 1 / len(shares)), where=shares > 0)
@@ -216,7 +220,7 @@ class _Desk:
         elif entry.formula:
             self._add(entry.terms[0], after - before)
         else:
-            moved = {one: self.cells[one] * factor for one in self.relations.family(target)}
+            moved = {one: self.cells[one] * factor for one in self.relations.family(target) if one in self.cells}
             moved[target] = after
             if (partner := self.relations.partner(target)) and (begun := (before == 0) & (after != 0)).any():
                 moved[partner] = np.where(begun, after * self._per_unit(partner, target), moved[partner])
@@ -236,19 +240,16 @@ class _Desk:
 
     def _put(self, moved: Mapping[str, np.ndarray]) -> None:
         """Take new values, and add the changes to every whole that was not given a value itself."""
+        moved = {one: after for one, after in moved.items() if not np.array_equal(after, self.cells[one])}
         above = {one: self.relations.above(one) for one in moved}
-        changes = {
-            one: after - self.cells[one]
-            for one, after in moved.items()
-            if not any(upper in moved for upper in above[one])
-        }
-        for one, after in moved.items():
-            if not np.array_equal(after, self.cells[one]):
-                self.cells[one] = after
-        for one, change in changes.items():
-            if change.any():
-                for whole, by in above[one].items():
-                    self.cells[whole] = self.cells[whole] + change * by
+        for whole in dict.fromkeys(upper for one in moved for upper in above[one] if upper not in moved):
+            inside = [one for one in moved if whole in above[one]]
+            # Of a part of another of them the change is counted there.
+            top = [one for one in inside if not any(other in above[one] for other in inside)]
+            self.cells[whole] = self.cells[whole] + sum(
+                (moved[one] - self.cells[one]) * above[one][whole] for one in top
+            )
+        self.cells.update(moved)
 
     def _send(self, one: Assumption, at: int, target: str, lost: np.ndarray, to: str) -> None:
         """Re-route a share of what a target lost (P × h) to another series."""
@@ -282,28 +283,31 @@ class _Desk:
 
     # --- What is there
 
-    def _values(self, series: str) -> np.ndarray:
-        """Paths of a stored or derived series as they are now (P × h); the mean price where nothing is traded."""
-        if series in self.cells:
-            return self.cells[series]
+    def _values(self, series: str, cells: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """Paths of a stored or derived series (P × h), as they are now; the mean price where nothing is traded."""
+        cells = self.cells if cells is None else cells
+        if series in cells:
+            return cells[series]
         entry = self.ground.catalogue[series]
         if entry.formula == "ratio":
-            value, quantity = (self._values(one) for one in entry.terms)
+            value, quantity = (self._values(one, cells) for one in entry.terms)
             price = self._per_unit(*entry.terms)
             return np.divide(value, quantity, out=np.broadcast_to(price, value.shape).copy(), where=quantity > 0)
-        first = self._values(entry.terms[0])
+        first = self._values(entry.terms[0], cells)
         if entry.formula == "rest":
             parts = self.relations.parts(entry.terms[0])
-            return np.asarray(np.maximum(first - sum(self.cells[one] for one in parts), 0.0))
-        second = self._values(entry.terms[1])
+            return np.asarray(np.maximum(first - sum(cells[one] for one in parts), 0.0))
+        second = self._values(entry.terms[1], cells)
         by = conversion(self.ground.catalogue[entry.terms[1]].unit, entry.unit)
         return first - second * by if entry.formula == "difference" else first + second
 
     def _per_unit(self, value: str, quantity: str) -> np.ndarray:
         """Mean of one per mean of the other (h)."""
-        before, now = ((of[value].mean(axis=0), of[quantity].mean(axis=0)) for of in (self.old, self.cells))
-        price = np.divide(*before, out=np.zeros_like(before[0]), where=before[1] > 0)
-        return np.divide(*now, out=price, where=now[1] > 0)
+        before, now = (
+            [self._values(one, of).mean(axis=0) for one in (value, quantity)] for of in (self.old, self.cells)
+        )
+        price = np.divide(before[0], before[1], out=np.zeros_like(before[0]), where=before[1] > 0)
+        return np.divide(now[0], now[1], out=price, where=now[1] > 0)
 
     def _history(self, target: str) -> pd.Series:
         return with_derived(self.ground.history, self.ground.catalogue, [target])[target]

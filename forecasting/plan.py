@@ -34,9 +34,12 @@ class Plan:
 
 def plan(
     panel: Panel, catalogue: Catalogue, patterns: Sequence[str], min_months: int, model: str,
-    only: Collection[str] | None = None,
+    only: Collection[str] | None = None, besides: Collection[str] = (),
 ) -> Plan:  # fmt: skip
-    """Choose series for these patterns (none: the headline ones, or all of data without any), ``only`` among these."""
+    """Choose series for these patterns (none: the headline ones, or all of data without any), ``only`` among these.
+
+    Stored series of ``besides`` are modelled too, but not shown.
+    """
     stored = tuple(one for one in panel.series if panel.y[one].notna().sum() >= min_months)
     derivable = tuple(one for one in catalogue if catalogue[one].core and set(closure([one], catalogue)) <= set(stored))
     cores = core_tree(catalogue, derivable)
@@ -44,9 +47,11 @@ def plan(
     y = with_rests(with_rests(with_derived(panel.y, catalogue, derivable), cores), listed)
     asked, exact = chosen(panel, catalogue, patterns)
     if only is not None:
-        asked, exact = tuple(one for one in asked if one in only), tuple(one for one in exact if one in only)
-    shown, remarks = _long_enough(panel, catalogue, asked, exact, stored, min_months, model)
-    needed = closure(shown, catalogue)
+        asked, exact, besides = (tuple(one for one in of if one in only) for of in (asked, exact, besides))
+    if short := [one for one in besides if one not in stored]:
+        raise _too_short(panel, catalogue, short[0], min_months, model)
+    shown, remarks = _long_enough(panel, catalogue, asked, exact, stored, min_months, model) if asked else ((), [])
+    needed = closure((*shown, *besides), catalogue)
     core = tuple(dict.fromkeys((*derivable, *cores.nodes)))
     outside = [one for one in needed if one not in core]
     in_tree = [one for one in outside if one in listed.nodes]

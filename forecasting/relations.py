@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from forecasting.catalogue import Catalogue
+from forecasting.catalogue import Catalogue, Series
 from forecasting.units import conversion
 
 
@@ -37,7 +37,12 @@ class Relations:
         return ""
 
     def family(self, series: str) -> frozenset[str]:
-        """What moves in the same proportion: the series, its parts, and the partners of them all."""
+        """What moves in the same proportion: a series, its parts, and the partners of them all; of a price, prices."""
+        entry = self.catalogue.get(series)
+        if entry and entry.formula == "ratio":
+            values = {entry.terms[0], *self.below(entry.terms[0])}
+            values |= {one.id for one in self._computed if one.formula == "difference" and one.terms[0] in values}
+            return frozenset(one.id for one in self._computed if one.formula == "ratio" and one.terms[0] in values)
         found: set[str] = set()
         waiting = [series]
         while waiting:
@@ -45,10 +50,13 @@ class Relations:
             if one not in found:
                 found.add(one)
                 waiting += [*self.below(one), *filter(None, [self.partner(one)])]
-        return frozenset(found)
+        left = {one.id for one in self._computed if one.formula in ("difference", "rest") and one.terms[0] in found}
+        return frozenset(found | left)
 
     def topmost(self, series: tuple[str, ...]) -> tuple[str, ...]:
-        """These without the ones that are moved by another of them anyway."""
+        """These without the ones that are moved by another of them anyway, and without prices among amounts."""
+        prices = {one for one in series if self.catalogue[one].formula == "ratio"}
+        series = tuple(one for one in series if one not in prices) or series
         kept: list[str] = []
         for one in sorted(series, key=lambda at: (-len(self.family(at)), not at.endswith(".quantity"))):
             if not any(one in self.family(other) for other in kept):
@@ -75,6 +83,10 @@ class Relations:
             return found
 
         return {one: {whole: by for whole, by in climbed(one).items() if whole in there} for one in self.catalogue}
+
+    @cached_property
+    def _computed(self) -> tuple[Series, ...]:
+        return tuple(one for one in self.catalogue.values() if one.derived)
 
     @cached_property
     def _pairs(self) -> tuple[tuple[str, str], ...]:

@@ -334,8 +334,6 @@ def _targets(pattern: str, relations: Relations, last: Mapping[str, pd.Period], 
         entry = catalogue[one]
         if entry.formula == "difference" and entry.terms[0] not in relations.above(entry.terms[1]):
             raise DataError(f"{where}: {one} is a difference: name {' or '.join(entry.terms)}.")
-        if entry.formula == "ratio" and any(catalogue[term].derived for term in entry.terms):
-            raise DataError(f"{where}: {one} is computed from other unit prices: name the unit price of one of these.")
     whole = Relations(catalogue, tuple(dict.fromkeys((*last, *there))))
     return whole.topmost(there)
 
@@ -404,7 +402,7 @@ def _clash(
 def _related(a: str, b: str, one: Assumption, two: Assumption, relations: Relations) -> bool:
     prices = [relations.catalogue[name].formula == "ratio" for name in (a, b)]
     if all(prices):
-        return a == b
+        return b in relations.family(a) or a in relations.family(b)
     if any(prices):
         price, other, act = (a, b, two) if prices[0] else (b, a, one)
         value, quantity = relations.catalogue[price].terms

@@ -53,7 +53,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a forecast; ``settings`` are the model's own, ``only`` keeps these of the series asked for."""
+    """What is asked of a forecast; ``settings`` are the model's own, ``only`` keeps these of the series asked for.
+
+    Stored series of ``besides`` are modelled too, but not shown.
+    """
 
     series: tuple[str, ...] = ()
     horizon: int | None = None
@@ -70,6 +73,7 @@ class Request:
     cache: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
     only: frozenset[str] | None = None
+    besides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,9 @@ def cube(request: Request, progress: Progress = silent, dataset: Dataset | None 
     seen = as_of(dataset.panel, request.as_of)
     last = seen.cutoff + _steps(seen, request.horizon)
     seen, said = _with_covariates(seen, request, last)
-    chosen = plan(seen, dataset.catalogue, request.series, model.min_months, request.model, request.only)
+    chosen = plan(
+        seen, dataset.catalogue, request.series, model.min_months, request.model, request.only, request.besides
+    )
     run = Run(
         model, Panel(chosen.y, seen.x), last, request.paths, request.seed, request.hold_covariates,
         request.workers, request.cache, progress,

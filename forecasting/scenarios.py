@@ -1,0 +1,249 @@
+"""The journeys of a what-if: run scenarios against the baseline they share random numbers with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from forecasting import champion_forecast, store, workflow
+from forecasting.attribution import contributions
+from forecasting.compute import Progress, silent
+from forecasting.errors import DataError
+from forecasting.forecast import KINDS
+from forecasting.impose import Ground, Response, impose
+from forecasting.measures import read_measures
+from forecasting.periods import next_full_quarter_end
+from forecasting.scenario import Assumption, Scenario
+from forecasting.scenario_file import Ready, read_scenario, ready
+from forecasting.tables import all_totals, closure, difference_table
+from forecasting.toml_table import nearest
+from forecasting.workflow import MAX_HORIZON, Cube, Dataset, Outlook, Request
+
+FOLDER = "scenarios"
+CONTRIBUTION_COLUMNS = ("scenario", "series", "unit", "period", "kind", "assumption", "contribution")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Scenarios beside their baseline; ``table`` has one block a scenario, with the difference rows after it.
+
+    ``contributions`` says what each assumption adds to the mean difference; they sum to it.
+    """
+
+    baseline: Outlook
+    scenarios: tuple[Scenario, ...]
+    outlooks: Mapping[str, Outlook]
+    table: pd.DataFrame
+    contributions: pd.DataFrame
+    remarks: tuple[str, ...] = ()
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+
+# --- Files -----------------------------------------------------------------------------------------------
+
+
+def folder() -> Path:
+    """Where the scenario files of the project lie."""
+    return store.data_folder().parent / "experiments" / FOLDER
+
+
+def find(name: str) -> Path:
+    """The file of this name, or the scenario of the project called so."""
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        return path
+    known = sorted(one.stem for one in folder().glob("*.toml"))
+    if name not in known:
+        there = ", ".join(known) or "none here"
+        raise DataError(f"No scenario {name!r}{nearest(name, known)}: give a .toml file or one of {there}.")
+    return folder() / f"{name}.toml"
+
+
+def read(names: Sequence[str]) -> tuple[Scenario, ...]:
+    """Scenarios by file or name; each name once."""
+    sources = {one.id: one.source for one in read_measures(store.data_folder() / "measures.toml").values()}
+    found = tuple(read_scenario(find(name), sources) for name in names)
+    titles = [one.name for one in found]
+    if twice := next((one for one in titles if titles.count(one) > 1), ""):
+        raise DataError(f"Two scenarios are called {twice}: give each a name of its own.")
+    return found
+
+
+# --- Making ready ----------------------------------------------------------------------------------------
+
+
+def prepare(scenarios: Sequence[Scenario], request: Request, dataset: Dataset | None = None) -> tuple[Ready, ...]:
+    """Every scenario held against the data: targets, dates, units, clashes."""
+    dataset = dataset or workflow.load(request.data)
+    seen = workflow.as_of(dataset.panel, request.as_of)
+    known = {one: seen.y[one].dropna().index for one in map(str, seen.y.columns)}
+    last = {one: pd.Period(months[-1], "M") for one, months in known.items() if len(months)}
+    names = _covariates_of(request).columns
+    return tuple(ready(one, dataset.catalogue, last, tuple(map(str, names))) for one in scenarios)
+
+
+def _covariates_of(request: Request) -> pd.DataFrame:
+    if request.covariates is None:
+        return pd.DataFrame()
+    from forecasting.sources.user_file import read_covariates
+
+    return read_covariates(request.covariates)[0]
+
+
+def horizon_for(scenarios: Sequence[Scenario], cutoff: pd.Period) -> int:
+    """Months to the end of the first whole quarter in which every assumption has begun to work."""
+    last = next_full_quarter_end(cutoff)
+    for one in (assumption for scenario in scenarios for assumption in scenario.assumptions):
+        last = max(last, next_full_quarter_end(one.start - 1))
+    return min(int((last - cutoff).n), MAX_HORIZON)
+
+
+def cube_for(request: Request, needed: Sequence[str], model: str | None, progress: Progress, dataset: Dataset) -> Cube:
+    """Paths of what is asked for and of what is needed besides; only the former is shown."""
+    wide = replace(request, besides=closure(needed, dataset.catalogue))
+    if model:
+        return workflow.cube(replace(wide, model=model), progress, dataset)
+    return champion_forecast.cube(wide, progress)
+
+
+# --- Running ---------------------------------------------------------------------------------------------
+
+
+def run(
+    scenarios: Sequence[Scenario],
+    request: Request,
+    model: str | None = None,
+    spillover: bool = False,
+    progress: Progress = silent,
+) -> Study:
+    """Forecast once, impose each scenario on the same paths, and read everything off them."""
+    dataset = workflow.load(request.data)
+    prepared = prepare(scenarios, request, dataset)
+    settled = [one.scenario for one in prepared]
+    if request.horizon is None:
+        cutoff = workflow.as_of(dataset.panel, request.as_of).cutoff
+        request = replace(request, horizon=horizon_for(settled, cutoff))
+    needed = tuple(dict.fromkeys(series for one in prepared for series in one.series))
+    cube = cube_for(request, needed, model, progress, dataset)
+    ground = _ground(cube, settled, request, spillover)
+    baseline = workflow.outlook(cube, cube.forecast, request.growth)
+    tables, shares, outlooks, remarks = [baseline.table], [], {}, list(_late(settled, cube))
+    for one in settled:
+        outlook = workflow.outlook(cube, impose(cube.forecast, one, ground), request.growth)
+        outlooks[one.name] = outlook
+        gap = difference_table(outlook.forecast, outlook.totals, baseline.totals, dataset.catalogue)
+        tables += [outlook.table, gap]
+        shares.append(_contributions(one, cube, ground))
+        if one.assumptions and not (gap["mean"] != 0).any():
+            remarks.append(f"{one.name} changes nothing of what is shown here.")
+    return Study(
+        baseline, tuple(settled), outlooks, pd.concat(tables, ignore_index=True), _stacked(shares),
+        (*baseline.remarks, *(line for one in prepared for line in one.remarks), *remarks),
+        {"model": cube.forecast.model, "horizon": request.horizon, "paths": request.paths, "seed": request.seed,
+         "spillover": spillover, "vintage": cube.vintage},
+    )  # fmt: skip
+
+
+def _late(scenarios: Sequence[Scenario], cube: Cube) -> list[str]:
+    last = cube.forecast.months[-1]
+    return [
+        f"{scenario.name}: {one.label} has its full effect from {one.full_from}, after the last month shown, {last}:"
+        " give a longer --horizon."
+        for scenario in scenarios
+        for one in scenario.assumptions
+        if one.full_from > last
+    ]
+
+
+def _ground(cube: Cube, scenarios: Sequence[Scenario], request: Request, spillover: bool) -> Ground:
+    acting = {
+        one.label: one
+        for scenario in scenarios
+        for one in scenario.assumptions
+        if one.covariate and not one.pass_through
+    }
+    return Ground(
+        cube.dataset.catalogue,
+        cube.y,
+        request.seed,
+        cube.runs[0][0].panel.x,
+        {label: _response(one, cube) for label, one in acting.items()},
+        spillover,
+    )
+
+
+def _response(one: Assumption, cube: Cube) -> Response:
+    """What the models make of a changed covariate at the ends and the middle of its size."""
+    sizes = np.unique([one.size.least, one.size.mean, one.size.most])
+    factors: dict[str, list[np.ndarray]] = {}
+    for made_by, series in cube.runs:
+        others = [_changed(made_by.panel.x, one, size) for size in sizes]
+        for response in made_by.responses(series, others):
+            for at, name in enumerate(series):
+                factors.setdefault(name, []).append(response[:, at])
+    parts = {name: np.stack(of) for name, of in factors.items() if not _is_whole(name, tuple(factors), cube)}
+    if all(np.allclose(of, 1.0) for of in parts.values()):
+        raise DataError(
+            f"{one.label}: no model uses {one.target}, so nothing would change: choose --model sarima or boosting, or"
+            " declare [[assumption.pass_through]]."
+        )
+    return Response(sizes, parts)
+
+
+def _is_whole(name: str, modelled: tuple[str, ...], cube: Cube) -> bool:
+    """Wholes get the sum of what their parts do."""
+    catalogue = cube.dataset.catalogue
+    return any(name == other.partition("|")[0] and name != other for other in modelled) or (
+        name in catalogue and catalogue[name].formula == "sum"
+    )
+
+
+def _changed(x: pd.DataFrame, one: Assumption, size: float) -> pd.DataFrame:
+    months = pd.PeriodIndex(x.index)
+    strength = one.intensity(months)
+    now = x[one.target].to_numpy(dtype=float)
+    since = np.clip(months.asi8 - one.start.ordinal, 0, max(len(one.levels) - 1, 0))
+    goal = {
+        "scale": lambda: now * (1.0 + size),
+        "shift": lambda: now + size,
+        "path": lambda: np.array(one.levels)[since] * (1.0 + size),
+    }[one.kind]()
+    return x.assign(**{one.target: now + strength * (goal - now)})
+
+
+def _contributions(scenario: Scenario, cube: Cube, ground: Ground) -> pd.DataFrame:
+    """What each assumption adds to the mean of every period (Shapley; in the order listed beyond six)."""
+    catalogue, shown = cube.dataset.catalogue, cube.shown
+
+    def worth(group: tuple[int, ...]) -> np.ndarray:
+        some = replace(scenario, assumptions=tuple(scenario.assumptions[at] for at in group))
+        totals = all_totals(impose(cube.forecast, some, ground), cube.y, catalogue, shown)
+        return np.concatenate([np.nanmean(totals[kind].paths, axis=0).ravel() for kind in KINDS])
+
+    if not scenario.assumptions:
+        return pd.DataFrame(columns=list(CONTRIBUTION_COLUMNS))
+    layout = all_totals(cube.forecast, cube.y, catalogue, shown)
+    rows = pd.DataFrame(
+        [
+            {"scenario": scenario.name, "series": one, "unit": catalogue[one].unit, "period": label, "kind": kind}
+            for kind in KINDS
+            for label in layout[kind].labels
+            for one in layout[kind].series
+        ]
+    )
+    parts = contributions(len(scenario.assumptions), worth)
+    named = [
+        rows.assign(assumption=one.label, contribution=part)
+        for one, part in zip(scenario.assumptions, parts, strict=True)
+    ]
+    told = pd.concat(named, ignore_index=True)
+    return told[told.groupby(["series", "period", "kind"])["contribution"].transform(lambda of: of.abs().max()) > 0]
+
+
+def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    full = [one for one in tables if len(one)]
+    return pd.concat(full, ignore_index=True) if full else pd.DataFrame(columns=list(CONTRIBUTION_COLUMNS))
