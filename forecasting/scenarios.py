@@ -13,11 +13,11 @@ from forecasting import champion_forecast, store, workflow
 from forecasting.attribution import contributions
 from forecasting.compute import Progress, silent
 from forecasting.errors import DataError
-from forecasting.forecast import KINDS
+from forecasting.forecast import KINDS, Forecast
 from forecasting.impose import Ground, Response, impose
-from forecasting.measures import read_measures
+from forecasting.measures import Measure, read_measures
 from forecasting.periods import next_full_quarter_end
-from forecasting.scenario import Assumption, Scenario
+from forecasting.scenario import BASELINE, Assumption, Scenario
 from forecasting.scenario_file import Ready, read_scenario, ready
 from forecasting.tables import all_totals, closure, difference_table
 from forecasting.toml_table import nearest
@@ -51,6 +51,11 @@ def folder() -> Path:
     return store.data_folder().parent / "experiments" / FOLDER
 
 
+def ledger() -> dict[str, Measure]:
+    """What was really done, by id."""
+    return read_measures(store.data_folder() / "measures.toml")
+
+
 def find(name: str) -> Path:
     """The file of this name, or the scenario of the project called so."""
     path = Path(name)
@@ -65,7 +70,7 @@ def find(name: str) -> Path:
 
 def read(names: Sequence[str]) -> tuple[Scenario, ...]:
     """Scenarios by file or name; each name once."""
-    sources = {one.id: one.source for one in read_measures(store.data_folder() / "measures.toml").values()}
+    sources = {one.id: one.source for one in ledger().values()}
     found = tuple(read_scenario(find(name), sources) for name in names)
     titles = [one.name for one in found]
     if twice := next((one for one in titles if titles.count(one) > 1), ""):
@@ -113,6 +118,44 @@ def cube_for(request: Request, needed: Sequence[str], model: str | None, progres
 # --- Running ---------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Worlds:
+    """One cube, and the same futures under each scenario: ``forecasts`` by name, the baseline first."""
+
+    cube: Cube
+    ground: Ground
+    scenarios: tuple[Scenario, ...]
+    forecasts: Mapping[str, Forecast]
+    remarks: tuple[str, ...]
+    settings: Mapping[str, object]
+
+
+def worlds(
+    scenarios: Sequence[Scenario],
+    request: Request,
+    model: str | None = None,
+    spillover: bool = False,
+    progress: Progress = silent,
+) -> Worlds:
+    """Forecast once, and impose each scenario on the same paths."""
+    dataset = workflow.load(request.data)
+    prepared = prepare(scenarios, request, dataset)
+    settled = tuple(one.scenario for one in prepared)
+    if request.horizon is None:
+        cutoff = workflow.as_of(dataset.panel, request.as_of).cutoff
+        request = replace(request, horizon=horizon_for(settled, cutoff))
+    needed = tuple(dict.fromkeys(series for one in prepared for series in one.series))
+    cube = cube_for(request, needed, model, progress, dataset)
+    ground = _ground(cube, settled, request, spillover)
+    forecasts = {BASELINE: cube.forecast, **{one.name: impose(cube.forecast, one, ground) for one in settled}}
+    said = (*(line for one in prepared for line in one.remarks), *_late(settled, cube))
+    settings = {
+        "model": cube.forecast.model, "horizon": request.horizon, "paths": request.paths, "seed": request.seed,
+        "spillover": spillover, "vintage": cube.vintage,
+    }  # fmt: skip
+    return Worlds(cube, ground, settled, forecasts, said, settings)
+
+
 def run(
     scenarios: Sequence[Scenario],
     request: Request,
@@ -120,32 +163,27 @@ def run(
     spillover: bool = False,
     progress: Progress = silent,
 ) -> Study:
-    """Forecast once, impose each scenario on the same paths, and read everything off them."""
-    dataset = workflow.load(request.data)
-    prepared = prepare(scenarios, request, dataset)
-    settled = [one.scenario for one in prepared]
-    if request.horizon is None:
-        cutoff = workflow.as_of(dataset.panel, request.as_of).cutoff
-        request = replace(request, horizon=horizon_for(settled, cutoff))
-    needed = tuple(dict.fromkeys(series for one in prepared for series in one.series))
-    cube = cube_for(request, needed, model, progress, dataset)
-    ground = _ground(cube, settled, request, spillover)
+    """Every scenario beside the baseline: what is forecast, the differences, and what each assumption adds to them."""
+    made = worlds(scenarios, request, model, spillover, progress)
+    cube, catalogue = made.cube, made.cube.dataset.catalogue
     baseline = workflow.outlook(cube, cube.forecast, request.growth)
-    tables, shares, outlooks, remarks = [baseline.table], [], {}, list(_late(settled, cube))
-    for one in settled:
-        outlook = workflow.outlook(cube, impose(cube.forecast, one, ground), request.growth)
+    tables, outlooks, remarks = [baseline.table], {}, list(made.remarks)
+    for one in made.scenarios:
+        outlook = workflow.outlook(cube, made.forecasts[one.name], request.growth)
         outlooks[one.name] = outlook
-        gap = difference_table(outlook.forecast, outlook.totals, baseline.totals, dataset.catalogue)
+        gap = difference_table(outlook.forecast, outlook.totals, baseline.totals, catalogue)
         tables += [outlook.table, gap]
-        shares.append(_contributions(one, cube, ground))
         if one.assumptions and not (gap["mean"] != 0).any():
             remarks.append(f"{one.name} changes nothing of what is shown here.")
     return Study(
-        baseline, tuple(settled), outlooks, pd.concat(tables, ignore_index=True), _stacked(shares),
-        (*baseline.remarks, *(line for one in prepared for line in one.remarks), *remarks),
-        {"model": cube.forecast.model, "horizon": request.horizon, "paths": request.paths, "seed": request.seed,
-         "spillover": spillover, "vintage": cube.vintage},
-    )  # fmt: skip
+        baseline,
+        made.scenarios,
+        outlooks,
+        pd.concat(tables, ignore_index=True),
+        _stacked([_contributions(one, cube, made.ground) for one in made.scenarios]),
+        (*baseline.remarks, *remarks),
+        made.settings,
+    )
 
 
 def _late(scenarios: Sequence[Scenario], cube: Cube) -> list[str]:

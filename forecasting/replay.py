@@ -1,0 +1,210 @@
+"""Forecasts as they would have been made then, with and without what had been announced, beside what came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from forecasting import scenarios as scenarios_of
+from forecasting import workflow
+from forecasting.compute import Progress, silent
+from forecasting.errors import DataError
+from forecasting.forecast import Forecast
+from forecasting.measures import Effect, Measure, known_by
+from forecasting.mixture import Density, log_densities
+from forecasting.models import forecaster
+from forecasting.observations import with_derived
+from forecasting.scenario import BASELINE, Assumption, Scenario, Size
+from forecasting.scenarios import worlds
+from forecasting.scores import crps_of_paths, interval_score
+from forecasting.tables import all_totals, closure
+from forecasting.toml_table import nearest
+from forecasting.transform import choose_transform
+from forecasting.workflow import DEFAULT_MODEL, Dataset, Request
+
+LONGEST = 12
+"""Months after the cutoff that a replay looks at when no horizon is given."""
+WITH = "with"
+SCORE_COLUMNS = (
+    "series", "unit", "kind", "period", "world", "actual", "mean", "q10", "q50", "q90", "crps", "interval_score",
+    "log_score", "error",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """Scores of every period that came, with and without; ``worlds`` are "baseline" and "with".
+
+    Lower is better but for ``log_score``; ``error`` is the mean forecast less what came, in units.
+    """
+
+    made_from: pd.Period
+    assumptions: tuple[Assumption, ...]
+    scores: pd.DataFrame
+    remarks: tuple[str, ...]
+    source_line: str
+
+    def summary(self) -> pd.DataFrame:
+        """By series and kind: mean scores without and with, and the change of CRPS in percent (below 0: it helped)."""
+        keys = ["series", "kind"]
+        mean = self.scores.groupby([*keys, "world"], sort=False)[
+            ["crps", "interval_score", "log_score", "error"]
+        ].mean()
+        wide = mean.unstack("world")
+        found = pd.DataFrame({"periods": self.scores[self.scores["world"] == WITH].groupby(keys, sort=False).size()})
+        for score in ("crps", "interval_score", "log_score", "error"):
+            found[f"{score}_without"] = wide[score, BASELINE]
+            found[f"{score}_with"] = wide[score, WITH]
+        found["crps_change_pct"] = 100.0 * (found["crps_with"] / found["crps_without"] - 1.0)
+        return found.reset_index()
+
+
+def replay(
+    measures: Sequence[str],
+    request: Request,
+    model: str | None = None,
+    scenarios: Sequence[Scenario] = (),
+    hindsight: bool = False,
+    progress: Progress = silent,
+) -> Replayed:
+    """Score the forecast of then with and without these measures (ids of the ledger) and scenarios.
+
+    Only measures announced by the end of ``request.as_of`` count, with sizes that could be read then (``hindsight``
+    allows others), and only those that begin after it.
+    """
+    if request.as_of is None:
+        raise DataError("--as-of is missing: name the last month that the forecast of then may see, such as 2023-07.")
+    dataset = workflow.load(request.data)
+    seen = workflow.as_of(dataset.panel, request.as_of)
+    named = model or DEFAULT_MODEL
+    enough = {one for one in seen.series if seen.y[one].notna().sum() >= forecaster(named).min_months}
+    acts, remarks = _acts(measures, seen.cutoff, hindsight, dataset, enough)
+    acts += tuple(one for scenario in scenarios for one in scenario.assumptions)
+    if not acts:
+        raise DataError("Nothing to replay: name a measure of docs/measures.md or a scenario file.")
+    ahead = int((dataset.panel.cutoff - seen.cutoff).n)
+    if ahead < 1:
+        raise DataError(f"Nothing has come after {seen.cutoff}: name an earlier --as-of.")
+    both = Scenario(WITH, acts, ordered=True)
+    asked = request.series or tuple(dict.fromkeys(target for one in acts for target in both.targets if one))
+    request = replace(request, series=asked, horizon=request.horizon or min(ahead, LONGEST))
+    made = worlds([both], request, named, progress=progress)
+    shown, catalogue = made.cube.shown, dataset.catalogue
+    came = with_derived(dataset.panel.y, catalogue, (*closure(shown, catalogue), *shown))
+    rows = [
+        row
+        for world, forecast in made.forecasts.items()
+        for row in _scored(world, forecast, made.forecasts[BASELINE], made.cube.y, came, shown, dataset)
+    ]
+    scores = pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+    return Replayed(seen.cutoff, acts, scores, (*remarks, *made.remarks), dataset.source_line)
+
+
+# --- Measures as assumptions -----------------------------------------------------------------------------
+
+
+def _acts(
+    names: Sequence[str], cutoff: pd.Period, hindsight: bool, dataset: Dataset, enough: set[str]
+) -> tuple[tuple[Assumption, ...], list[str]]:
+    if not names:
+        return (), []
+    ledger = scenarios_of.ledger()
+    known = known_by(ledger, cutoff.end_time.date())
+    acts: list[Assumption] = []
+    remarks: list[str] = []
+    for name in names:
+        if name not in ledger:
+            raise DataError(f"No measure {name!r}{nearest(name, ledger)}: docs/measures.md lists all {len(ledger)}.")
+        if name not in known:
+            raise DataError(f"{name} was not announced by the end of {cutoff}: name a later --as-of.")
+        measure = ledger[name] if hindsight else known[name]
+        if measure.start is None or measure.start <= cutoff:
+            raise DataError(f"{name} took effect in {measure.start}: it is in the figures up to {cutoff} already.")
+        if not measure.effects:
+            raise DataError(
+                f"{name} has no effect whose size was known by {cutoff}: leave it out, or allow --hindsight."
+            )
+        effects, said = _usable(measure, dataset, enough)
+        remarks += said
+        acts += [_assumption(measure, one) for one in effects]
+    return tuple(acts), remarks
+
+
+def _usable(measure: Measure, dataset: Dataset, enough: set[str]) -> tuple[tuple[Effect, ...], list[str]]:
+    """Effects on the parts where the figures of then allow it, else the same loss of the total."""
+
+    def able(one: Effect) -> bool:
+        found = dataset.catalogue.select([one.target])
+        return any(set(closure([series], dataset.catalogue)) <= enough for series in found)
+
+    parts = tuple(one for one in measure.effects if not one.total and able(one))
+    if parts:
+        return parts, []
+    whole = tuple(one for one in measure.effects if one.total and able(one))
+    if not whole:
+        targets = ", ".join(one.target for one in measure.effects)
+        raise DataError(f"{measure.id} acts on {targets}, of which too few months were published then.")
+    return whole, [f"{measure.id}: its goods had too few months then, so its effect on {whole[0].target} is used."]
+
+
+def _assumption(measure: Measure, effect: Effect) -> Assumption:
+    assert measure.start is not None
+    return Assumption(
+        effect.target, effect.kind, measure.start, measure.source, name=f"{measure.id} on {effect.target}",
+        size=Size((effect.share,)), ramp=effect.ramp, measure=measure.id,
+    )  # fmt: skip
+
+
+# --- Scores ----------------------------------------------------------------------------------------------
+
+
+def _scored(
+    world: str,
+    forecast: Forecast,
+    baseline: Forecast,
+    history: pd.DataFrame,
+    came: pd.DataFrame,
+    shown: tuple[str, ...],
+    dataset: Dataset,
+) -> list[tuple[object, ...]]:
+    catalogue = dataset.catalogue
+    kinds = all_totals(forecast, history, catalogue, shown)
+    base = all_totals(baseline, history, catalogue, shown)
+    truth = _truth(forecast, came, catalogue.keys() & set(came.columns))
+    rows: list[tuple[object, ...]] = []
+    for kind in ("month", "quarter"):
+        for at, period in enumerate(kinds[kind].labels):
+            for column, series in enumerate(shown):
+                actual = _actual(truth, series, kind, period, came)
+                if kinds[kind].step[at, column] >= 1 and np.isfinite(actual):
+                    paths, plain = (of[kind].paths[:, at, column] for of in (kinds, base))
+                    rows.append((series, catalogue[series].unit, kind, period, world, actual,
+                                 *_judged(paths, plain, actual, history, series)))  # fmt: skip
+    return rows
+
+
+def _truth(forecast: Forecast, came: pd.DataFrame, there: Mapping[str, object] | set[str]) -> pd.DataFrame:
+    return came.loc[:, sorted(there)].reindex(forecast.months)
+
+
+def _actual(truth: pd.DataFrame, series: str, kind: str, period: str, came: pd.DataFrame) -> float:
+    if kind == "month":
+        return float(truth[series].get(pd.Period(period, "M"), np.nan))
+    span = pd.period_range(pd.Period(period, "Q").asfreq("M", "start"), periods=3, freq="M")
+    return float(came[series].reindex(span).sum(skipna=False))
+
+
+def _judged(
+    paths: np.ndarray, plain: np.ndarray, actual: float, history: pd.DataFrame, series: str
+) -> tuple[float, ...]:
+    low, middle, high = np.nanquantile(paths, [0.1, 0.5, 0.9])
+    crps = float(crps_of_paths(paths[:, None], np.array([actual]))[0])
+    width = float(interval_score(np.array([low]), np.array([high]), np.array([actual]), 80)[0])
+    scale = choose_transform(history[series].to_numpy(dtype=float)) if series in history else None
+    turned = [one if scale is None else scale.forward(one) for one in (paths, plain, np.array([actual]))]
+    density = log_densities(turned[0][:, None], turned[1][:, None], turned[2], Density())[0]
+    mean = float(np.nanmean(paths))
+    return mean, float(low), float(middle), float(high), crps, width, float(density), mean - actual

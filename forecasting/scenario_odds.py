@@ -1,0 +1,98 @@
+"""Scenarios weighed: the mixture by their probabilities, and the probabilities as months land."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from forecasting import mixture, workflow
+from forecasting.compute import Progress, silent
+from forecasting.errors import DataError
+from forecasting.mixture import Weighed
+from forecasting.observations import with_derived
+from forecasting.scenario import Scenario
+from forecasting.scenarios import Worlds, worlds
+from forecasting.tables import closure
+from forecasting.workflow import Outlook, Request
+
+SHARE_COLUMNS = ("scenario", "weight", "series", "unit", "period", "kind", "mean", "of_mean", "of_variance")
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """The mixture's outlook; ``shares``: what each scenario brings to the mean and variance of every total.
+
+    ``mean`` is the scenario's own, ``of_mean`` its weight times that, ``of_variance`` its part (0…1) of the variance.
+    """
+
+    outlook: Outlook
+    weights: Mapping[str, float]
+    shares: pd.DataFrame
+    remarks: tuple[str, ...]
+
+
+def mix(
+    scenarios: Sequence[Scenario],
+    request: Request,
+    model: str | None = None,
+    spillover: bool = False,
+    progress: Progress = silent,
+) -> Mixed:
+    """All scenarios at once, each as often as it is probable; the baseline takes what is left."""
+    weights = mixture.weights({one.name: one.probability for one in scenarios})
+    made = worlds(scenarios, request, model, spillover, progress)
+    mixed = mixture.mix(made.forecasts, weights, request.seed)
+    outlook = workflow.outlook(made.cube, mixed, request.growth)
+    return Mixed(outlook, weights, _shares(made, weights), (*outlook.remarks, *made.remarks))
+
+
+def _shares(made: Worlds, weights: Mapping[str, float]) -> pd.DataFrame:
+    totals = {name: workflow.outlook(made.cube, of).totals for name, of in made.forecasts.items()}
+    catalogue = made.cube.dataset.catalogue
+    rows = []
+    for kind, of_kind in next(iter(totals.values())).items():
+        found = mixture.shares({name: of[kind].paths for name, of in totals.items()}, weights)
+        for at, name in enumerate(found.scenarios):
+            for row, period in enumerate(of_kind.labels):
+                for column, series in enumerate(of_kind.series):
+                    mean = float(totals[name][kind].paths[:, row, column].mean())
+                    rows.append(
+                        (name, weights[name], series, catalogue[series].unit, period, kind, mean,
+                         found.mean[at, row, column], found.of_variance[at, row, column])
+                    )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(SHARE_COLUMNS))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Weights before and after; ``series`` are those that the scenarios were held against."""
+
+    weighed: Weighed
+    series: tuple[str, ...]
+    made_from: pd.Period
+    remarks: tuple[str, ...]
+
+
+def weigh(
+    scenarios: Sequence[Scenario],
+    request: Request,
+    model: str | None = None,
+    floor: float = 0.01,
+    progress: Progress = silent,
+) -> Verdict:
+    """How well each scenario foretold the months after ``request.as_of``, and what that makes of its probability.
+
+    Held against the series asked for, else against those that the scenarios act on.
+    """
+    if request.as_of is None:
+        raise DataError("--as-of is missing: name the last month that was published when the scenarios were made.")
+    weights = mixture.weights({one.name: one.probability for one in scenarios})
+    made = worlds(scenarios, request, model, progress=progress)
+    catalogue, dataset = made.cube.dataset.catalogue, made.cube.dataset
+    asked = request.series or tuple(target for one in scenarios for target in one.targets if target in catalogue)
+    series = closure(catalogue.select(asked) if asked else made.cube.shown, catalogue)
+    actual = with_derived(dataset.panel.y, catalogue, series)
+    found = mixture.weigh(made.forecasts, weights, actual, series, floor)
+    return Verdict(found, series, workflow.as_of(dataset.panel, request.as_of).cutoff, made.remarks)
