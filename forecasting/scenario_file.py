@@ -417,3 +417,42 @@ def _is_factor(one: Assumption) -> bool:
 
 def _last(one: Assumption) -> pd.Period:
     return one.end + one.recovery if one.end is not None else ENDLESS
+
+
+# --- To start from ---------------------------------------------------------------------------------------
+
+
+def template(name: str, start: str) -> str:
+    """A commented scenario file that is right as it stands."""
+    return f'''\
+name = "{name}"
+description = "One sentence that says what happens."
+probability = "5 %"         # optional; needed by `scenario mix` and `scenario weigh`
+# order = "{AS_LISTED}"      # only where two assumptions act on one series and their order matters
+
+[[assumption]]
+name = "cars banned"        # shown where contributions are listed
+# a series, a pattern such as jp_ru.exports.*.value, or a covariate such as usd_jpy
+target = "jp_ru.exports.transport.motor_vehicles.cars.quantity"
+# kind   size means
+# ban    share that is covered (default "100 %"); residual = what of that goes on all the same
+# scale  change: "-50 %"                            shift  units a month more (or fewer)
+# growth on a year earlier: "-20 %"                 cap, floor  units a month at most, at least
+# lift   share of the gap to the level before `since = "2023-08"` that comes back
+# path   no size: levels = [120, 130], one a month from start (the last one stays)
+kind = "ban"
+# or a distribution: {{ triangular = ["60 %", "80 %", "90 %"] }}, {{ normal = ["80 %", "5 %"] }}, {{ uniform = [...] }}
+size = "80 %"
+residual = "10 %"
+start = "{start}"           # the first month in which it works
+# end = "2028-03"           # the last month of full effect; without it, it stays
+ramp = 1                    # months until full effect: half in the first month, all of it in the next
+# recovery = 3              # months in which it fades after the end
+# measure = "jp-export-ban-cars-2023-08"  # a record of data/measures.toml, which then is the source
+source = "judgement of the trade desk"    # a legal act, an official page, or whose judgement it is
+
+[[assumption.reroute]]      # optional: what is lost here and found there
+to = "jp_other.exports.transport.motor_vehicles.cars.quantity"
+share = "50 %"
+lag = 2
+'''

@@ -74,6 +74,16 @@ class Verdict:
     made_from: pd.Period
     remarks: tuple[str, ...]
 
+    def table(self) -> pd.DataFrame:
+        """A row a landed month and scenario: prior, log density, posterior."""
+        columns = ["month", "scenario", "prior", "log_density", "posterior"]
+        rows = [
+            (str(month), name, *(row[what, name] for what in columns[2:]))
+            for month, row in self.weighed.steps.iterrows()
+            for name in self.weighed.prior
+        ]
+        return pd.DataFrame(rows, columns=columns)
+
 
 def weigh(
     scenarios: Sequence[Scenario],

@@ -68,6 +68,11 @@ def find(name: str) -> Path:
     return folder() / f"{name}.toml"
 
 
+def first_month() -> str:
+    """The first month that a new scenario can start in."""
+    return str(workflow.load().panel.cutoff + 1)
+
+
 def read(names: Sequence[str]) -> tuple[Scenario, ...]:
     """Scenarios by file or name; each name once."""
     sources = {one.id: one.source for one in ledger().values()}

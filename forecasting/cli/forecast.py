@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forecasting.errors import DataError
+from forecasting.cli import options
 
 if TYPE_CHECKING:
     from forecasting.workflow import Outlook
-
-COVERAGES = (50, 80, 90, 95)
 
 
 def forecast(
@@ -21,85 +19,51 @@ def forecast(
     horizon: Annotated[
         int | None, typer.Option(help="Months ahead; none: to the end of the next full quarter.")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="naive, seasonal_naive, theta, ets, sarima, boosting or ensemble; none: the champion, else ensemble."
-        ),
-    ] = None,
-    coverage: Annotated[
-        list[int] | None, typer.Option(help="Percent inside each interval shown: 50, 80, 90, 95.")
-    ] = None,
-    paths: Annotated[int, typer.Option(help="Possible futures to draw.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Same seed, same numbers.")] = 0,
-    as_of: Annotated[str | None, typer.Option(help="Hide everything after this month, as 2026-05.")] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Your own CSV, Parquet or Excel file instead of the official figures.")
-    ] = None,
-    covariates: Annotated[Path | None, typer.Option(help="File of covariates for sarima and boosting.")] = None,
-    hold_covariates: Annotated[bool, typer.Option(help="Assume covariates stay at their last value.")] = False,
-    working_days: Annotated[bool, typer.Option(help="Use Japan's working days a month as a covariate.")] = False,
+    model: options.Model = None,
+    coverage: options.Coverage = None,
+    paths: options.Paths = 2000,
+    seed: options.Seed = 0,
+    as_of: options.AsOf = None,
+    data: options.Data = None,
+    covariates: options.Covariates = None,
+    hold_covariates: options.HoldCovariates = False,
+    working_days: options.WorkingDays = False,
     growth: Annotated[bool, typer.Option(help="Add rows of percent change on a year earlier.")] = False,
-    out: Annotated[
+    scenario: Annotated[
         str | None,
-        typer.Option(help="File ending in .csv, .json, .parquet or .xlsx; - for csv on standard output."),
+        typer.Option(help="A scenario by name or file: the forecast, the same if it comes true, the difference."),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Chart file ending in .png or .svg.")] = None,
+    out: options.Out = None,
+    plot: options.Plot = None,
     explain: Annotated[bool, typer.Option(help="Show what each model chose and its diagnostics.")] = False,
-    workers: Annotated[int, typer.Option(help="Processes; 0: one a core. Never changes a number.")] = 0,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute everything again.")] = False,
+    workers: options.Workers = 0,
+    no_cache: options.NoCache = False,
 ) -> None:
     """Forecast months, quarters and fiscal years, with intervals calibrated on past forecasts."""
-    shown = _coverages(coverage)
-    _check_counts(paths, workers)
-    _check_endings(out, plot)
+    shown = options.coverages(coverage)
+    asked = options.Asked(tuple(series or ()), horizon, paths, seed, as_of, data, workers, not no_cache)
+    options.check_endings(out, plot)
+    more = {
+        "covariates": covariates, "hold_covariates": hold_covariates, "working_days": working_days, "growth": growth
+    }  # fmt: skip
+    if scenario is not None:
+        from forecasting.cli.scenario import run_and_show
+
+        run_and_show([scenario], asked.request(**more), model, shown, out, plot, explain=explain)
+        return
     from forecasting import champion_forecast, workflow
     from forecasting.cli.progress import Watched
-    from forecasting.compute import default_workers
 
-    request = workflow.Request(
-        tuple(series or ()), horizon, model or workflow.DEFAULT_MODEL, paths, seed, as_of, data, covariates,
-        hold_covariates, working_days, growth, workers or default_workers(), not no_cache,
-    )  # fmt: skip
+    request = asked.request(**more, **({"model": model} if model else {}))
     with Watched("Fitting and calibrating") as progress:
         outlook = (workflow if model is not None else champion_forecast).forecast(request, progress)
-    _write(outlook, out, plot)
+    write(outlook, out, plot)
     if out != "-":
         _show(outlook, shown, explain)
 
 
-def _coverages(coverage: list[int] | None) -> tuple[int, ...]:
-    shown = tuple(dict.fromkeys(coverage or (80, 95)))
-    for one in shown:
-        if one not in COVERAGES:
-            raise DataError(f"--coverage {one}: choose from {', '.join(map(str, COVERAGES))}.")
-    return shown
-
-
-def _check_counts(paths: int, workers: int) -> None:
-    if not 100 <= paths <= 100_000:
-        raise DataError(f"--paths {paths}: give 100 to 100000; fewer cannot show a 95 % interval.")
-    if workers < 0:
-        raise DataError(f"--workers {workers}: give 0 (one a core) or more.")
-
-
-def _check_endings(out: str | None, plot: Path | None) -> None:
-    """Refuse before minutes of fitting what could not be written after it."""
-    for option, path, endings in (
-        ("--out", Path(out) if out is not None and out != "-" else None, (".csv", ".json", ".parquet", ".xlsx")),
-        ("--plot", plot, (".png", ".svg")),
-    ):
-        if path is None:
-            continue
-        if path.is_dir():
-            raise DataError(f"{option} {path or '(empty)'}: this is a folder; name a file in it.")
-        if path.suffix.lower() not in endings:
-            raise DataError(f"{option} {path}: end the name in {', '.join(endings)}.")
-        if not path.absolute().parent.is_dir():
-            raise DataError(f"{option} {path}: the folder {path.parent} does not exist; make it first.")
-
-
-def _write(outlook: Outlook, out: str | None, plot: Path | None) -> None:
+def write(outlook: Outlook, out: str | None, plot: Path | None) -> None:
+    """The table and the chart that were asked for."""
     from forecasting import store
 
     if out == "-":

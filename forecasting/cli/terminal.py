@@ -116,13 +116,13 @@ def forecast_view(table: pd.DataFrame, context: ViewContext, coverages: Sequence
     scenarios = list(dict.fromkeys(open_["scenario"]))
     blocks: list[Any] = [_head(open_, context, coverages)]
     for series, rows in open_.groupby("series", sort=False):
-        blocks += [_text(""), *_series_head(str(series), context, width)]
+        blocks += [plain(""), *_series_head(str(series), context, width)]
         for scenario, part in rows.groupby("scenario", sort=False):
             if len(scenarios) > 1:
-                blocks.append(_text(f"Scenario: {scenario}", "bold"))
+                blocks.append(plain(f"Scenario: {scenario}", "bold"))
             own = context if scenario == scenarios[0] else _without_falls(context)
             blocks.append(_rows_table(_Rows(str(series), part, own, tuple(coverages), width)))
-    return Group(*blocks, _text(""), *_foot(context))
+    return Group(*blocks, plain(""), *_foot(context))
 
 
 def _without_falls(context: ViewContext) -> ViewContext:
@@ -139,17 +139,17 @@ def _head(table: pd.DataFrame, context: ViewContext, coverages: Sequence[int]) -
     more = "".join(f", {one} inside the {one} % one" for one in others)
     meaning = f"Of 100 figures forecast like this, about {first} should fall inside their {first} % interval{more}."
     head = f"Forecast by {models} from figures published until {upto}{vintage}.\n"
-    return _text(head, "bold") + _text(meaning)
+    return plain(head, "bold") + plain(meaning)
 
 
 def _foot(context: ViewContext) -> list[Text]:
     lines = [*filter(None, [context.calibration]), *context.remarks, context.source_line]
-    return [_text(line, "dim") for line in dict.fromkeys(lines)]
+    return [plain(line, "dim") for line in dict.fromkeys(lines)]
 
 
 def _series_head(series: str, context: ViewContext, width: int) -> Iterator[Text]:
     title = context.title(series)
-    yield _text(title, "bold cyan") + (_text(f"  {series}", "dim") if series != title else _text(""))
+    yield plain(title, "bold cyan") + (plain(f"  {series}", "dim") if series != title else plain(""))
     last = context.last.get(series)
     if last is None:
         return
@@ -157,7 +157,7 @@ def _series_head(series: str, context: ViewContext, width: int) -> Iterator[Text
     stage = f" ({last.stage.replace('_', ' ')})" if last.stage else ""
     line = f"Last published: {_month(last.month)}, {say(unit, last.value)}{stage}"
     drawn = sparkline(context.history.get(series, ())[-24:])
-    yield _text(f"{line}   {drawn}" if drawn and len(line) + len(drawn) + 3 <= width else line)
+    yield plain(f"{line}   {drawn}" if drawn and len(line) + len(drawn) + 3 <= width else line)
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def _bare(value: float, decimals: int) -> str:
 
 
 def _rows_table(rows: _Rows) -> Table:
-    table = _plain_table(
+    table = plain_table(
         ("", "left"),
         ("median", "right"),
         *_interval_columns(rows),
@@ -238,15 +238,15 @@ def _interval_columns(rows: _Rows) -> list[tuple[str, str]]:
 def _add_part(table: Table, rows: _Rows, part: pd.DataFrame, name: str, style: str) -> None:
     unit = str(part["unit"].iloc[0])
     scale = scale_of(unit, part["q50"].tolist())
-    table.add_row(_text(f"{name}, {scale.label or unit}", "italic dim"))
+    table.add_row(plain(f"{name}, {scale.label or unit}", "italic dim"))
     for row in part.to_dict("records"):
         fall = rows.context.fall.get((rows.series, str(row["period"])), math.nan)
         table.add_row(
-            _text(_period(row), style),
-            _text(scale.number(row["q50"]), style),
+            plain(period_words(row), style),
+            plain(scale.number(row["q50"]), style),
             *_intervals(rows, row, scale),
-            _text(rows.change(row)),
-            _text(_chance(fall)),
+            plain(rows.change(row)),
+            plain(chance(fall)),
         )
 
 
@@ -256,12 +256,12 @@ def _intervals(rows: _Rows, row: Mapping[Any, Any], scale: Scale) -> list[Text]:
         for one in rows.coverages
     }
     if not rows.stacked:
-        return [_text(one) for one in said.values()]
+        return [plain(one) for one in said.values()]
     named = [f"{one} %: {text}" for one, text in said.items()] if len(said) > 1 else list(said.values())
-    return [_text("\n").join([_text(one) for one in named])]
+    return [plain("\n").join([plain(one) for one in named])]
 
 
-def _period(row: Mapping[Any, Any]) -> str:
+def period_words(row: Mapping[Any, Any]) -> str:
     period, kind = str(row["period"]), str(row["kind"])
     months, known = MONTHS_OF[kind], int(row["observed_months"])
     partly = f", {known}/{months} known" if 0 < known < months else ""
@@ -278,7 +278,7 @@ def _month(text: str) -> str:
     return f"{MONTHS[int(month) - 1]} {year}" if month.isdigit() and 1 <= int(month) <= 12 else text
 
 
-def _chance(share: float) -> str:
+def chance(share: float) -> str:
     if math.isnan(share):
         return "–"
     # 2,000 paths cannot tell nearly certain from certain.
@@ -308,16 +308,16 @@ def series_view(series: Series, observations: pd.DataFrame, width: int, months: 
     y = pd.Series(rows["value"].to_numpy(dtype=float), index=pd.PeriodIndex(rows["month"], freq="M"))
     sources = list(dict.fromkeys(rows["source"].astype(str)))
     head = [
-        _text(series.title, "bold cyan"),
-        _text(f"{series.id}  ({series.unit})", "dim"),
-        _text("; ".join(filter(None, [series.publisher, f"HS {series.hs_code}" if series.hs_code else "", _reach(y)]))),
+        plain(series.title, "bold cyan"),
+        plain(f"{series.id}  ({series.unit})", "dim"),
+        plain("; ".join(filter(None, [series.publisher, f"HS {series.hs_code}" if series.hs_code else "", _reach(y)]))),
     ]
     if len(sources) == 1:
-        head.append(_text(f"Source: {sources[0]}" if not series.derived else sources[0].capitalize()))
+        head.append(plain(f"Source: {sources[0]}" if not series.derived else sources[0].capitalize()))
     if len(y):
-        head.append(_text(f"Last: {_month(str(y.index[-1]))}, {say(series.unit, y.iloc[-1])}"))
+        head.append(plain(f"Last: {_month(str(y.index[-1]))}, {say(series.unit, y.iloc[-1])}"))
         head.append(_drawn(y, width))
-    return Group(*head, _text(""), _months_table(series, rows.iloc[-months:], y, len(sources) > 1))
+    return Group(*head, plain(""), _months_table(series, rows.iloc[-months:], y, len(sources) > 1))
 
 
 def _reach(y: pd.Series) -> str:
@@ -328,22 +328,22 @@ def _drawn(y: pd.Series, width: int) -> Text:
     """The whole series as a sparkline: a block a month or, where these do not fit, a year; a gap stays a gap."""
     whole = y.reindex(pd.period_range(y.index[0], y.index[-1], freq="M"))
     if len(whole) <= width:
-        return _text(sparkline(whole))
+        return plain(sparkline(whole))
     years = whole.groupby(pd.PeriodIndex(whole.index).year).mean()
     said = f"  means of the years {years.index[0]} to {years.index[-1]}"
-    return _text(sparkline(years.iloc[-max(width - len(said), 1) :])) + _text(said, "dim")
+    return plain(sparkline(years.iloc[-max(width - len(said), 1) :])) + plain(said, "dim")
 
 
 def _months_table(series: Series, rows: pd.DataFrame, y: pd.Series, sources: bool) -> Table:
     names = [("month", "left"), (series.unit, "right"), ("on a year earlier", "right"), ("stage", "left")]
-    table = _plain_table(*names, *([("source", "left")] if sources else []))
+    table = plain_table(*names, *([("source", "left")] if sources else []))
     digits = 6 if series.formula == "ratio" else 12
     for month, value, stage, source in rows[["month", "value", "stage", "source"]].itertuples(index=False):
         before = y.get(pd.Period(month, "M") - 12, math.nan)
         # A percentage of a deficit says nothing.
         change = 100 * (value / before - 1) if before > 0 and series.formula != "difference" else math.nan
         cells = [str(month), f"{value:,.{digits}g}", percent(change), str(stage).replace("_", " ")]
-        table.add_row(*map(_text, cells), *([_text(str(source), "dim")] if sources else []))
+        table.add_row(*map(plain, cells), *([plain(str(source), "dim")] if sources else []))
     return table
 
 
@@ -353,22 +353,22 @@ def list_view(summary: pd.DataFrame, width: int) -> Group:
 
     # Where units have no column they open the last line of the block.
     shown = LIST_COLUMNS if width >= LIST_ID + sum(2 + size for _, size, _ in LIST_COLUMNS) else LIST_COLUMNS[1:]
-    blocks: list[Any] = [_list_line(_text("  series", "dim"), [_text(name, "dim") for name, *_ in shown], width)]
+    blocks: list[Any] = [_list_line(plain("  series", "dim"), [plain(name, "dim") for name, *_ in shown], width)]
     for row in summary.to_dict("records"):
         blocks += _list_block(row, len(shown), width)
     computed = int((summary["formula"] != "").sum())
     foot = f"{len(summary)} series: {len(summary) - computed} stored, {computed} computed."
     marked = f" Those marked {HEADLINE} are forecast when none is named." if summary["headline"].any() else ""
-    return Group(*blocks, _text(foot + marked, "dim"))
+    return Group(*blocks, plain(foot + marked, "dim"))
 
 
 def _list_block(row: Mapping[Any, Any], columns: int, width: int) -> Iterator[Any]:
     """Id and numbers, title, then what it is made of; an id too long for its column stands alone."""
     unit, series, made = str(row["unit"]), str(row["series"]), str(row["stages"]).replace("_", " ")
     span = f"{row['first']} … {row['last']}" if row["months"] else "no value"
-    numbers = [_text(one) for one in (unit, span, f"{row['months']:,}", str(row["gaps"] or "–"))][-columns:]
-    name = _text(f"{HEADLINE if row['headline'] else ' '} ") + _text(series, "bold" if row["headline"] else "")
-    title = _text("" if row["title"] == series else str(row["title"]), "dim")
+    numbers = [plain(one) for one in (unit, span, f"{row['months']:,}", str(row["gaps"] or "–"))][-columns:]
+    name = plain(f"{HEADLINE if row['headline'] else ' '} ") + plain(series, "bold" if row["headline"] else "")
+    title = plain("" if row["title"] == series else str(row["title"]), "dim")
     if name.cell_len <= _list_room(columns, width):
         yield _list_line(name, numbers, width)
         if title.plain:
@@ -378,7 +378,7 @@ def _list_block(row: Mapping[Any, Any], columns: int, width: int) -> Iterator[An
         yield _list_line(_indented(title), numbers, width)
     made = f"computed: {row['formula']}" if row["formula"] else made
     if rest := "; ".join(filter(None, [unit if columns < len(LIST_COLUMNS) else "", made])):
-        yield _indented(_text(rest, "dim"))
+        yield _indented(plain(rest, "dim"))
 
 
 def _list_room(columns: int, width: int) -> int:
@@ -408,19 +408,19 @@ def findings_view(title: str, findings: pd.DataFrame, width: int) -> Group:
     from rich.console import Group
 
     if findings.empty:
-        return Group(_text(title, "bold"), _text("Nothing found."))
-    table = _plain_table(("", "left"), ("", "left"), header=False)
+        return Group(plain(title, "bold"), plain("Nothing found."))
+    table = plain_table(("", "left"), ("", "left"), header=False)
     rows = findings.astype(object).where(findings.notna(), "").astype(str)
     for (severity, advice), part in rows.groupby(["severity", "advice"], sort=False):
         lines = [
-            _packed([(str(series), ""), (_months_of(list(same["month"])), ""), (str(found), "")], width - 11)
+            packed([(str(series), ""), (_months_of(list(same["month"])), ""), (str(found), "")], width - 11)
             for (series, found), same in part.groupby(["series", "found"], sort=False)
         ]
-        more = [_text(f"→ {advice}", "dim")] if advice else []
-        table.add_row(_text(str(severity), SEVERITY_STYLES.get(str(severity), "")), _text("\n").join([*lines, *more]))
+        more = [plain(f"→ {advice}", "dim")] if advice else []
+        table.add_row(plain(str(severity), SEVERITY_STYLES.get(str(severity), "")), plain("\n").join([*lines, *more]))
     counts = findings["severity"].value_counts(sort=False)
     said = ", ".join(f"{many} {name}{'s' * (many != 1)}" for name, many in counts.items())
-    return Group(_text(title, "bold"), table, _text(said))
+    return Group(plain(title, "bold"), table, plain(said))
 
 
 def _months_of(months: list[str]) -> str:
@@ -432,13 +432,13 @@ def facts_view(title: str, facts: pd.DataFrame, width: int) -> Group:
     """The rows of ``check_facts``: each fact with its verdict, what was printed and what the tables say, and why."""
     from rich.console import Group
 
-    table = _plain_table(("", "left"), ("", "left"), header=False)
+    table = plain_table(("", "left"), ("", "left"), header=False)
     room, column = width - 2 - int(facts["fact"].str.len().max()), 2 + max(map(len, VERDICT_STYLES))
     for row in facts.to_dict("records"):
-        verdict = _text(row["verdict"].ljust(column), VERDICT_STYLES.get(row["verdict"], ""))
+        verdict = plain(row["verdict"].ljust(column), VERDICT_STYLES.get(row["verdict"], ""))
         pieces = [(row["series"], ""), (_measured(row), ""), (_why(row), "dim")]
-        table.add_row(_text(row["fact"], "bold"), verdict + _packed(pieces, room, column))
-    return Group(_text(title, "bold"), table, _text(_counted(facts)))
+        table.add_row(plain(row["fact"], "bold"), verdict + packed(pieces, room, column))
+    return Group(plain(title, "bold"), table, plain(_counted(facts)))
 
 
 def _measured(row: Mapping[Any, Any]) -> str:
@@ -465,17 +465,17 @@ def _counted(facts: pd.DataFrame) -> str:
     )
 
 
-def _packed(pieces: Iterable[tuple[str, str]], room: int, used: int = 0) -> Text:
+def packed(pieces: Iterable[tuple[str, str]], room: int, used: int = 0) -> Text:
     """Pieces of text and their styles, as many on a line as fit whole; further lines are indented."""
-    packed = _text("")
+    packed = plain("")
     for text, style in pieces:
         gap = "  " if packed.plain else ""
         if used + len(gap + text) > room:
-            packed += _text("\n" if used else "")
+            packed += plain("\n" if used else "")
             wrapped = textwrap.wrap(text, room - 2, break_long_words=False, break_on_hyphens=False)
             gap, text = "  " if used else "", "\n  ".join(wrapped)
             used = 0
-        packed, used = packed + _text(gap) + _text(text, style), used + len(gap + text.rpartition("\n")[2])
+        packed, used = packed + plain(gap) + plain(text, style), used + len(gap + text.rpartition("\n")[2])
     return packed
 
 
@@ -484,11 +484,11 @@ def table_view(title: str, table: pd.DataFrame, foot: str = "") -> Group:
     from rich.console import Group
 
     numeric = {name for name in table.columns if pd.api.types.is_numeric_dtype(table[name])}
-    shown = _plain_table(*((_words(name), "right" if name in numeric else "left") for name in table.columns))
+    shown = plain_table(*((_words(name), "right" if name in numeric else "left") for name in table.columns))
     rows = [[_cell(cell) for cell in cells] for cells in table.itertuples(index=False)]
     for row in rows:
-        shown.add_row(*map(_text, row))
-    return Group(*([_text(title, "bold")] if title else []), shown, *([_text(foot, "dim")] if foot else []))
+        shown.add_row(*map(plain, row))
+    return Group(*([plain(title, "bold")] if title else []), shown, *([plain(foot, "dim")] if foot else []))
 
 
 def _words(name: object) -> str:
@@ -503,18 +503,18 @@ def _cell(cell: object) -> str:
     return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
 
 
-def _plain_table(*columns: tuple[str, str], header: bool = True) -> Table:
+def plain_table(*columns: tuple[str, str], header: bool = True) -> Table:
     from rich.table import Table
 
     table = Table(
         box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_edge=False, show_header=header
     )
     for name, justify in columns:
-        table.add_column(_text(name), justify=justify, overflow="fold")  # type: ignore[arg-type]
+        table.add_column(plain(name), justify=justify, overflow="fold")  # type: ignore[arg-type]
     return table
 
 
-def _text(text: str, style: str = "") -> Text:
+def plain(text: str, style: str = "") -> Text:
     """Text without markup and without control characters but for line breaks."""
     from rich.text import Text
 
