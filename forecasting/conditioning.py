@@ -13,16 +13,18 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import linprog
 
+from forecasting.catalogue import Catalogue
 from forecasting.errors import DataError
 from forecasting.forecast import Forecast
-from forecasting.least_distance import least_distance
+from forecasting.hierarchy import CORE_REST, core_tree, listed_tree
 from forecasting.seeds import stream
 from forecasting.statements import Linear
 
 REDUNDANT = 1e-10
 """Eigenvalue of the statements' correlations below which one follows from the others."""
 UNREPAIRED = 0.01
-"""Share of paths that may fail to be repaired; they are replaced by others."""
+"""Share of paths that may fail to be repaired; another path stands in for them."""
+NEWTON_STEPS = 60
 LEFT = 0.01
 """Share of its mean that a divisor keeps."""
 NOTHING = 1e-9
@@ -65,13 +67,13 @@ class Conditioned:
     repaired: float
 
 
-def condition(forecast: Forecast, linear: Linear, seed: int = 0, parts: np.ndarray | None = None) -> Conditioned:
+def condition(forecast: Forecast, linear: Linear, seed: int = 0, parts: Parts | None = None) -> Conditioned:
     """The whole cube (P × h × n) given statements A · X = b, each exact or with a standard deviation.
 
-    Sums between series that hold on every path go on holding. ``parts`` (r × n; default: each series) are sums of
-    series that stay at or above zero where no path was below: e.g. a row that is a parent less its listed children.
-    Paths that would not are moved on by the most plausible step that leaves exact statements exact. Published cells
-    stay. DataError for statements that contradict one another, are already decided, or would need a negative figure.
+    Sums between series that hold on every path go on holding. ``parts`` (``never_negative``; default: each
+    series by itself) stay at or above zero where no path was below: paths that would not go to the nearest that do, and
+    still say what is stated. Published cells stay.
+    DataError for statements that contradict one another, are already decided, or would need a negative figure.
     """
     if not linear.statements:
         return Conditioned(forecast, Plausibility(0.0, 0, 1.0, ()), 0.0)
@@ -89,11 +91,49 @@ def condition(forecast: Forecast, linear: Linear, seed: int = 0, parts: np.ndarr
     inverse, rank = _inverse(covariance, gap, ordered, a @ cells.mean(axis=0))
     pull = (gap + _noise(ordered, deviations, seed) - deviations) @ inverse
     moved = cells + pull @ (deviations.T @ spread / (len(cells) - 1))
-    shape = np.eye(len(forecast.series)) if parts is None else parts
-    ready, repaired = _repaired(moved, forecast, shape, ordered, seed)
+    alone = np.eye(len(forecast.series))
+    ready, repaired = _repaired(moved, forecast, parts or Parts(alone, alone), ordered)
     distance = float(gap @ inverse @ gap)
     plausibility = Plausibility(distance, rank, float(stats.chi2.sf(distance, rank)), stated)
     return Conditioned(forecast.with_paths(ready.reshape(forecast.paths.shape)), plausibility, repaired)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What never goes below zero: ``of`` (m × n) makes m parts of n series, ``summing`` (n × m) the series of them."""
+
+    of: np.ndarray
+    summing: np.ndarray
+
+
+def never_negative(series: tuple[str, ...], catalogue: Catalogue) -> Parts:
+    """Each series less its listed parts; declared sums and what lies beyond the core are made of these."""
+    below = listed_tree(catalogue, series).parts
+    core = core_tree(catalogue, series).parts
+    sums = {one: catalogue[one].terms for one in series if one in catalogue and catalogue[one].formula == "sum"}
+    sums = {one: terms for one, terms in sums.items() if set(terms) <= set(series)}
+    beyond = {parts[-1]: (whole, parts[:-1]) for whole, parts in core.items() if parts[-1].endswith(CORE_REST)}
+    own = [one for one in series if one not in sums and one not in beyond]
+    rows: dict[str, np.ndarray] = {}
+
+    def row(one: str) -> np.ndarray:
+        if one not in rows:
+            if one in sums:
+                rows[one] = np.sum([row(term) for term in sums[one]], axis=0)
+            elif one in beyond:
+                whole, parts = beyond[one]
+                rows[one] = row(whole) - np.sum([row(part) for part in parts], axis=0)
+            else:
+                unit = np.eye(len(own))[own.index(one)]
+                rows[one] = np.sum([unit, *(row(part) for part in below.get(one, ("",))[:-1])], axis=0)
+        return rows[one]
+
+    of = np.zeros((len(own), len(series)))
+    for at, one in enumerate(own):
+        of[at, series.index(one)] = 1.0
+        for part in below.get(one, ("",))[:-1]:
+            of[at, series.index(part)] = -1.0
+    return Parts(of, np.array([row(one) for one in series]))
 
 
 def _refuse_inequalities(linear: Linear) -> None:
@@ -155,84 +195,158 @@ def _noise(linear: Linear, deviations: np.ndarray, seed: int) -> np.ndarray:
     return made * linear.sd
 
 
-def _repaired(
-    moved: np.ndarray, forecast: Forecast, parts: np.ndarray, linear: Linear, seed: int
-) -> tuple[np.ndarray, float]:
+def _repaired(moved: np.ndarray, forecast: Forecast, parts: Parts, linear: Linear) -> tuple[np.ndarray, float]:
     """Paths (P × hn) whose parts stay at or above zero, and the share of paths that needed it.
 
-    A step along deviations of the conditional paths keeps every sum and every exact statement; the shortest one that
-    lifts the parts is the most plausible (its length is its Mahalanobis distance).
+    Every path goes to the nearest one (in the parts' standard deviations) that keeps what is stated and published.
     """
-    before = _parts(forecast.paths.reshape(moved.shape), parts)
-    width = before.std(axis=0)
-    bounded = (before.min(axis=0) >= -NOTHING * width) & (width > 0)
-    after, slack = _parts(moved, parts), NOTHING * width
-    hurt = np.flatnonzero(((after < -slack) & bounded).any(axis=1))
+    room = _Room.of(forecast, parts, linear)
+    atoms = _sums(moved, parts.of)
+    hurt = np.flatnonzero(((atoms < -NOTHING * room.width) & room.bounded).any(axis=1))
     if not len(hurt):
         return _rounded(moved, forecast), 0.0
-    _refuse_impossible(forecast, parts, bounded, linear)
-    ready, failed = _lifted(moved, parts, bounded, hurt, width)
-    if len(failed) > UNREPAIRED * len(moved):
+    room.refuse_impossible(linear)
+    near, failed = room.nearest(atoms[hurt])
+    if failed.mean() > UNREPAIRED:
         raise DataError(
-            f"{'; '.join(one.text for one in linear.statements)}: on {len(failed) / len(moved):.0%} of the paths this"
-            " leaves no way without negative figures: give it a ± SD, a value nearer to the forecast, or more --paths."
+            f"{'; '.join(one.text for one in linear.statements)}: {failed.mean():.0%} of the paths find no way there"
+            " without negative figures: give a ± SD, or a value nearer to the forecast."
         )
-    good = np.setdiff1d(np.arange(len(moved)), failed)
-    ready[failed] = ready[stream(seed, "condition", "replaced").choice(good, len(failed))]
+    ready = moved.copy()
+    ready[hurt] += _sums(near - atoms[hurt], parts.summing)
+    ready[hurt[failed]] = ready[hurt[~failed][0]]
     return _rounded(ready, forecast), len(hurt) / len(moved)
 
 
-def _parts(cells: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """Sums of series (P × hr) of cells (P × hn)."""
-    return np.asarray((cells.reshape(len(cells), -1, parts.shape[1]) @ parts.T).reshape(len(cells), -1))
+def _sums(cells: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sums of series (P × hm) of cells (P × hn), by weights (m × n)."""
+    return np.asarray((cells.reshape(len(cells), -1, weights.shape[1]) @ weights.T).reshape(len(cells), -1))
 
 
 def _rounded(moved: np.ndarray, forecast: Forecast) -> np.ndarray:
-    """Cells that are below zero by rounding alone are zero."""
+    """Cells that are below zero by rounding alone are zero; published ones stay bit for bit."""
     before = forecast.paths.reshape(moved.shape)
     slack = 10 * NOTHING * before.std(axis=0)
-    return np.where((moved < 0) & (moved >= -slack) & (before.min(axis=0) >= 0), 0.0, moved)
+    made = np.where((moved < 0) & (moved >= -slack) & (before.min(axis=0) >= 0), 0.0, moved)
+    return np.where((before == before[0]).all(axis=0), before, made)
 
 
-def _lifted(
-    moved: np.ndarray, parts: np.ndarray, bounded: np.ndarray, hurt: np.ndarray, width: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The paths with the hurt ones lifted, and which of them could not be."""
-    ready, todo, failed = moved.copy(), hurt, []
-    values, spread = _parts(moved, parts), moved - moved.mean(axis=0)
-    risk = np.zeros(len(bounded), dtype=bool)
-    while len(todo):
-        low = ((_parts(ready[todo], parts) < -NOTHING * width) & bounded).any(axis=0)
-        if not (low & ~risk).any():
-            break
-        risk |= low
-        basis, root = np.linalg.qr(_parts(spread, parts)[:, risk] / width[risk] / np.sqrt(len(moved) - 1))
-        reach = basis.T @ spread / np.sqrt(len(moved) - 1)
-        for path in todo:
-            step = least_distance(root.T, -values[path, risk] / width[risk])
-            if step is None:
-                failed.append(path)
-            else:
-                ready[path] = moved[path] + step @ reach
-        left = np.setdiff1d(todo, failed)
-        todo = left[((_parts(ready[left], parts) < -10 * NOTHING * width) & bounded).any(axis=1)]
-    return ready, np.array([*failed, *todo], dtype=int)
+@dataclass(frozen=True)
+class _Room:
+    """Where parts (c = hm cells) may go: mean, width, which stop at zero; rows (r × c) held, softly by ``sd``."""
 
+    mean: np.ndarray
+    width: np.ndarray
+    bounded: np.ndarray
+    rows: np.ndarray
+    aims: np.ndarray
+    sd: np.ndarray
+    least: np.ndarray
+    floor: np.ndarray
 
-def _refuse_impossible(forecast: Forecast, parts: np.ndarray, bounded: np.ndarray, linear: Linear) -> None:
-    """Refuse statements that no cube without negative figures satisfies, and say what is possible."""
-    space = _Possible.of(forecast, parts, bounded, linear)
-    a, b = linear.a.reshape(len(linear.statements), -1), linear.b
-    if space.reach(np.zeros(a.shape[1]), a, b) is not None:
-        return
-    for at in range(len(b)):
-        others = np.arange(len(b)) != at
-        for given, note in ((np.zeros(len(b), dtype=bool), ""), (others, " beside the other statements")):
-            low, high = space.reach(a[at], a[given], b[given]), space.reach(-a[at], a[given], b[given])
-            if low is None or high is None or (low - 1e-9 <= b[at] <= -high + 1e-9 * abs(high)):
-                continue
-            raise DataError(_impossible(linear.take([at]), low, -high, abs(float(a[at] @ space.mean)), note))
-    raise DataError(f"No figures of zero or more satisfy all of: {'; '.join(one.text for one in linear.statements)}.")
+    @classmethod
+    def of(cls, forecast: Forecast, parts: Parts, linear: Linear) -> _Room:
+        cells = forecast.paths.reshape(len(forecast.paths), -1)
+        atoms = _sums(cells, parts.of)
+        whole = _sums(np.abs(cells).mean(axis=0, keepdims=True), np.abs(parts.of))[0]
+        width = np.where(atoms.std(axis=0) > NOTHING * whole, atoms.std(axis=0), 0.0)
+        bounded = (atoms.min(axis=0) >= -NOTHING * width) & (width > 0)
+        every = np.kron(np.eye(len(forecast.months)), parts.summing)
+        fixed = every[(cells == cells[0]).all(axis=0)]
+        fixed = fixed[(np.abs(fixed) @ width) > 0]
+        stated = np.tensordot(linear.a, parts.summing, axes=([2], [0])).reshape(len(linear.statements), -1)
+        base = np.tensordot(linear.base, parts.summing, axes=([2], [0])).reshape(len(linear.statements), -1)
+        divided = (base * width).any(axis=1)
+        mean = atoms.mean(axis=0)
+        # A share of nothing is no share: what a statement divides by keeps a little of its mean.
+        floor = (LEFT * (base @ mean) - (1 - LEFT) * linear.base_known)[divided]
+        offset = linear.a.reshape(len(stated), -1) @ cells.mean(axis=0) - stated @ mean
+        return cls(
+            mean, width, bounded, np.vstack([stated, fixed]),
+            np.concatenate([linear.b - offset, fixed @ mean]), np.concatenate([linear.sd, np.zeros(len(fixed))]),
+            base[divided], floor,
+        )  # fmt: skip
+
+    def nearest(self, atoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Nearest paths (P × c) with bounded parts at or above zero, and which (P) were not found.
+
+        Newton's method on the dual of the weighted least-squares problem, one multiplier a held row, all paths at once.
+        """
+        weight = self.width**2
+        size = np.sqrt((self.rows**2 * weight).sum(axis=1))
+        used = size > 0
+        rows, soft = self.rows[used] / size[used, None], (self.sd[used] / size[used]) ** 2
+        cells = (rows * weight).any(axis=0)
+        aims = atoms[:, cells] @ rows[:, cells].T
+        by = np.zeros_like(aims)
+
+        def at(by: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            made = atoms[np.ix_(chosen, cells)] + (by @ rows[:, cells]) * weight[cells]
+            made = np.where(self.bounded[cells], np.maximum(made, 0.0), made)
+            slope = made @ rows[:, cells].T + by * soft - aims[chosen]
+            free = (made > 0) | ~self.bounded[cells]
+            value = 0.5 * (made**2 / weight[cells]).sum(axis=1)
+            return slope, free, value + 0.5 * (by**2 * soft).sum(axis=1) - (by * aims[chosen]).sum(axis=1)
+
+        todo = np.arange(len(atoms))
+        for _ in range(NEWTON_STEPS):
+            slope, free, value = at(by[todo], todo)
+            going = np.abs(slope).max(axis=1, initial=0.0) > 1e-9
+            todo, slope, free, value = todo[going], slope[going], free[going], value[going]
+            if not len(todo):
+                break
+            metric = np.einsum("pc,kc,jc->pkj", free * weight[cells], rows[:, cells], rows[:, cells], optimize=True)
+            metric += np.diag(soft) + 1e-9 * np.eye(len(soft))
+            step = -np.linalg.solve(metric, slope[:, :, None])[:, :, 0]
+            length = np.ones(len(todo))
+            for _ in range(30):
+                worse = at(by[todo] + length[:, None] * step, todo)[2] > value + 1e-4 * length * (step * slope).sum(
+                    axis=1
+                )
+                worse &= np.abs(slope).max(axis=1) > 1e-6
+                if not worse.any():
+                    break
+                length[worse] /= 2
+            by[todo] += length[:, None] * step
+        made = atoms + (by @ rows) * weight
+        made = np.where(self.bounded, np.maximum(made, 0.0), made)
+        off = np.abs(made[:, cells] @ rows[:, cells].T + by * soft - aims).max(axis=1, initial=0.0)
+        return made, off > 1e-7
+
+    def refuse_impossible(self, linear: Linear) -> None:
+        """Refuse statements that no figures of zero or more satisfy, and say what is possible."""
+        if self._least(np.zeros(len(self.mean)), np.ones(len(self.rows), dtype=bool)) is not None:
+            return
+        places = np.arange(len(self.rows))
+        count = len(linear.statements)
+        for at in range(count):
+            for held, note in ((places >= count, ""), (places != at, " beside the other statements")):
+                low, high = self._least(self.rows[at], held), self._least(-self.rows[at], held)
+                slack = 1e-9 * abs(self.aims[at])
+                if low is None or high is None or low - slack <= self.aims[at] <= -high + slack:
+                    continue
+                scale = abs(float(self.rows[at] @ self.mean))
+                shift = float(linear.b[at] - self.aims[at])
+                raise DataError(_impossible(linear.take([at]), low + shift, -high + shift, scale, note))
+        raise DataError(f"No figures of zero or more satisfy all of: {'; '.join(x.text for x in linear.statements)}.")
+
+    def _least(self, aim: np.ndarray, held: np.ndarray) -> float | None:
+        """The least of aim · parts with these rows held; minus infinity without a least, nothing where none exists."""
+        rows, least = self.rows[held] * self.width, self.least * self.width
+        size, below = np.linalg.norm(rows, axis=1), np.linalg.norm(least, axis=1)
+        weight = float(np.linalg.norm(aim * self.width)) or 1.0
+        low = np.where(self.bounded, -self.mean / np.where(self.width > 0, self.width, 1.0), -np.inf)
+        made = linprog(
+            aim * self.width / weight,
+            A_ub=-least / below[:, None],
+            b_ub=(self.least @ self.mean - self.floor) / below,
+            A_eq=rows / size[:, None],
+            b_eq=(self.aims[held] - self.rows[held] @ self.mean) / size,
+            bounds=[(float(one), None) if wide else (0.0, 0.0) for one, wide in zip(low, self.width > 0, strict=True)],
+        )
+        if made.status == 2:
+            return None
+        return float(made.fun * weight + aim @ self.mean) if made.status == 0 else -np.inf
 
 
 def _impossible(linear: Linear, low: float, high: float, mean: float, note: str) -> str:
@@ -247,57 +361,3 @@ def _impossible(linear: Linear, low: float, high: float, mean: float, note: str)
     if np.isfinite(low) and one.value < low:
         return f"{said}: the lowest possible is {one.say(low)}."
     return f"{said}: the highest possible is {one.say(high)}."
-
-
-@dataclass(frozen=True)
-class _Possible:
-    """All cubes without negative figures in which the sums between series hold: cells = mean + width × z."""
-
-    mean: np.ndarray
-    width: np.ndarray
-    sums: np.ndarray
-    below: np.ndarray
-    floor: np.ndarray
-
-    @classmethod
-    def of(cls, forecast: Forecast, parts: np.ndarray, bounded: np.ndarray, linear: Linear) -> _Possible:
-        h, n = forecast.paths.shape[1:]
-        cells = forecast.paths.reshape(len(forecast.paths), -1)
-        mean, width = cells.mean(axis=0), cells.std(axis=0)
-        base = linear.base.reshape(len(linear.base), -1)
-        divided = (base * width).any(axis=1)
-        below = np.vstack([np.kron(np.eye(h), parts)[bounded], base[divided]])
-        size = np.linalg.norm(below * width, axis=1)
-        # A share of nothing is no share: what a statement divides by keeps a little of its mean.
-        least = np.concatenate(
-            [np.zeros(int(bounded.sum())), (LEFT * (base @ mean) - (1 - LEFT) * linear.base_known)[divided]]
-        )
-        sums = np.kron(np.eye(h), _identities((cells - mean).reshape(-1, n)))
-        return cls(mean, width, sums * width, -below * width / size[:, None], (below @ mean - least) / size)
-
-    def reach(self, aim: np.ndarray, a: np.ndarray, b: np.ndarray) -> float | None:
-        """The least of aim · cells where A · cells = b; minus infinity without a least, nothing where none exists."""
-        size = np.linalg.norm(a * self.width, axis=1)
-        weight = float(np.linalg.norm(aim * self.width)) or 1.0
-        made = linprog(
-            aim * self.width / weight,
-            A_ub=self.below,
-            b_ub=self.floor,
-            A_eq=np.vstack([self.sums, a * self.width / size[:, None]]),
-            b_eq=np.concatenate([np.zeros(len(self.sums)), (b - a @ self.mean) / size]),
-            bounds=[(None, None) if one else (0.0, 0.0) for one in self.width > 0],
-        )
-        if made.status == 2:
-            return None
-        return float(made.fun * weight + aim @ self.mean) if made.status == 0 else -np.inf
-
-
-def _identities(spread: np.ndarray) -> np.ndarray:
-    """Sums between series that are the same on every path: rows (r × n) with rows · deviations (… × n) = 0."""
-    size = spread.std(axis=0)
-    moving = size > 0
-    root = np.linalg.qr(spread[:, moving] / size[moving], mode="r")
-    _, values, vectors = np.linalg.svd(root)
-    made = np.zeros((int((values < NOTHING * values[0]).sum()), len(size)))
-    made[:, moving] = vectors[values < NOTHING * values[0]] / size[moving]
-    return made

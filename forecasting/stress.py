@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.optimize import nnls
 
 from forecasting.catalogue import Catalogue
 from forecasting.errors import DataError
 from forecasting.forecast import Forecast
-from forecasting.least_distance import least_distance
 from forecasting.relations import Relations
 from forecasting.statements import Linear
 
@@ -205,7 +205,7 @@ class _Problem:
         size = np.sqrt(np.diag(self.covariance))[chosen]
         bound = ~self.free[chosen]
         floor = (-self.level[chosen] - root @ first) / size
-        step = least_distance((root @ across / size[:, None])[bound], floor[bound])
+        step = _least_distance((root @ across / size[:, None])[bound], floor[bound])
         if step is None:
             return None
         w = first + across @ step
@@ -262,6 +262,35 @@ def _shrunk(cells: np.ndarray) -> np.ndarray:
     noise = float(((1.0 - off**2) ** 2).sum()) / (len(cells) - 1)
     weight = min(1.0, max(LEAST_SHRINKAGE, noise / max(float((off**2).sum()), 1e-12)))
     return (1.0 - weight) * covariance + weight * np.diag(sd**2)
+
+
+def _least_distance(rows: np.ndarray, floor: np.ndarray, tolerance: float = 1e-10) -> np.ndarray | None:
+    """The w (d) of least norm with rows (c × d) · w ≥ floor (c) − tolerance; nothing where there is none.
+
+    Least-distance programming of Lawson and Hanson (1974, chapter 23) as non-negative least squares, on the violated
+    inequalities first and on more as they turn out to be violated. Rows are best scaled to one size.
+    """
+    size = float(np.max(np.abs(floor), initial=0.0)) or 1.0
+    wanted = floor / size
+    w = np.zeros(rows.shape[1])
+    active = np.zeros(len(rows), dtype=bool)
+    while True:
+        violated = rows @ w < wanted - tolerance
+        if not violated.any():
+            return w * size
+        if not (violated & ~active).any():
+            return None
+        active |= violated
+        stacked = np.vstack([rows[active].T, wanted[active] - tolerance / 2])
+        aim = np.zeros(len(stacked))
+        aim[-1] = 1.0
+        try:
+            left = stacked @ nnls(stacked, aim, maxiter=20 * len(stacked))[0] - aim
+        except RuntimeError:
+            return None
+        if left[-1] > -1e-14:
+            return None
+        w = -left[:-1] / left[-1]
 
 
 def levers_of(names: Iterable[str], forecast: Forecast, linear: Linear, catalogue: Catalogue) -> tuple[Lever, ...]:
