@@ -24,7 +24,7 @@ REDUNDANT = 1e-10
 """Eigenvalue of the statements' correlations below which one follows from the others."""
 UNREPAIRED = 0.01
 """Share of paths that may fail to be repaired; another path stands in for them."""
-NEWTON_STEPS = 60
+NEWTON_STEPS = 200
 LEFT = 0.01
 """Share of its mean that a divisor keeps."""
 NOTHING = 1e-9
