@@ -2,8 +2,8 @@
 
 Two steps, both spread over processes. Fitting: one model on one series over all cutoffs (a global model: all series
 over half a year) makes a part, kept on disk under a name that hashes all that decides it, so that a killed run goes
-on where it stopped. Scoring: the parts of one model become forecasts, which are calibrated, coupled and reconciled if
-asked for, and held against the truth. Parts hold exact 64-bit paths, not rounded ones, because a resumed run must give
+on where it stopped. Scoring: the parts of one model become forecasts, which are calibrated, coupled and made coherent
+if asked for, and held against the truth. Parts hold exact 64-bit paths, not rounded ones, because a resumed run must give
 the same bytes as an undisturbed one and as a live forecast; 500 paths × 6 months are 24 kB a series and cutoff.
 """
 
@@ -15,7 +15,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,17 +24,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecasting import __version__, backtest_files, hierarchy, pipeline, store, workflow
+from forecasting import __version__, backtest_files, pipeline, store, workflow
 from forecasting.backtest_files import PARTS, TABLE_COLUMNS, Result
 from forecasting.calibration import SHORT_MONTHS
 from forecasting.catalogue import Catalogue
+from forecasting.coherence import coherent
 from forecasting.compute import Progress, map_tasks, silent
 from forecasting.covariates import held, with_covariates
 from forecasting.errors import DataError
 from forecasting.experiment import Done, Job, Origin, PanelAt, jobs_of, side_by_side, work
 from forecasting.experiments_file import Contender, Cutoffs, Experiment
 from forecasting.forecast import Forecast
-from forecasting.hierarchy import Tree
 from forecasting.models.base import Forecaster
 from forecasting.models.ensemble import Ensemble
 from forecasting.observations import with_derived
@@ -234,7 +234,7 @@ def _fold(
     chosen = plan(Panel(seen.y), catalogue, possible, needed, experiment.name)
     core, below = _modelled(chosen, catalogue, possible, experiment.calibrate)
     x = held(data.x, cutoff) if experiment.hold_covariates else data.x
-    future = Panel(chosen.y, x).future(experiment.last(cutoff))
+    future = Panel(chosen.learned, x).future(experiment.last(cutoff))
     shown_now = tuple(one for one in possible if one in shown)
     return Fold(cutoff, chosen, core, below, shown_now, future, _scales(chosen.y, catalogue, shown_now))
 
@@ -242,24 +242,18 @@ def _fold(
 def _modelled(
     chosen: Plan, catalogue: Catalogue, series: Sequence[str], calibrate: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Series to fit: in the core and below it. Without reconciliation only what is shown or what that is made of."""
+    """Series to fit: in the core and below it. Models as they are: only what is shown or what that is made of."""
     direct = [part for one in series for part in ((one,) if one in chosen.y else closure([one], catalogue))]
     if not calibrate:
         return tuple(dict.fromkeys(direct)), ()
     if chosen.below:
-        return chosen.core, chosen.below
+        return chosen.modelled(chosen.core), chosen.modelled(chosen.below)
+    sums = [{parent, *parts} for parent, parts in chosen.core_tree.parts.items()]
+    laws = [*sums, *({one.value, one.quantity} for one in chosen.pairs)]
     tied = set(direct)
-    while (
-        more := {
-            node
-            for parent, parts in chosen.core_tree.parts.items()
-            if tied & {parent, *parts}
-            for node in (parent, *parts)
-        }
-        - tied
-    ):
+    while more := {one for law in laws if tied & law for one in law} - tied:
         tied |= more
-    return tuple(one for one in chosen.core if one in tied), ()
+    return chosen.modelled([one for one in chosen.core if one in tied]), ()
 
 
 def _scales(y: pd.DataFrame, catalogue: Catalogue, shown: tuple[str, ...]) -> pd.DataFrame:
@@ -316,7 +310,7 @@ def _parts(experiment: Experiment, data: Data, folds: Sequence[Fold]) -> Iterato
 
 def _seen(fold: Fold, x: pd.DataFrame, window: int | None) -> Panel:
     """The panel that a model is given: the last ``window`` months, and covariates up to the cutoff."""
-    y = fold.plan.y if window is None else fold.plan.y.iloc[-window:]
+    y = fold.plan.learned if window is None else fold.plan.learned.iloc[-window:]
     return Panel(y.loc[:, y.notna().any()], x.loc[: fold.cutoff])
 
 
@@ -541,19 +535,12 @@ def _finished(task: Scoring, made: Sequence[Forecast | None]) -> Iterator[tuple[
 
 
 def _through_the_chain(task: Scoring, made: Sequence[Forecast | None], at: int) -> Forecast:
-    """Calibrated, coupled and reconciled, as `tradecast forecast` does it."""
+    """Calibrated, coupled and coherent, as `tradecast forecast` does it."""
     fold = task.folds[at]
-    above = _calibrated(task, made, at, fold.core)
-    if above is not None:
-        above = hierarchy.reconcile(above, _within(fold.plan.core_tree, above.series))
-    below = _calibrated(task, made, at, fold.below)
-    if above is None or below is None:
-        return above or below or side_by_side([])
-    if len(above.series) < len(fold.core) or len(below.series) < len(fold.below):
-        return above  # something failed, so that what lies below the core cannot be shared out
-    fitted = hierarchy.fit_below(above, below, fold.plan.listed_tree)
-    pieces = {series: one for one in (below, fitted, above) for series in one.series}
-    return side_by_side([one.select((series,)) for series, one in pieces.items()])
+    core, below = (_calibrated(task, made, at, group) for group in (fold.core, fold.below))
+    if core and below and (len(core.series) < len(fold.core) or len(below.series) < len(fold.below)):
+        below = None  # something failed, so that what lies below the core cannot be shared out
+    return coherent(core, below, fold.plan)
 
 
 def _calibrated(task: Scoring, made: Sequence[Forecast | None], at: int, group: tuple[str, ...]) -> Forecast | None:
@@ -563,7 +550,7 @@ def _calibrated(task: Scoring, made: Sequence[Forecast | None], at: int, group: 
     if not series:
         return None
     past = list(_past(task.folds, made, at, series))
-    ready, _ = pipeline.after_the_model(final.select(series), past, task.folds[at].plan.y, task.experiment.seed)
+    ready, _ = pipeline.after_the_model(final.select(series), past, task.folds[at].plan.learned, task.experiment.seed)
     return ready
 
 
@@ -576,7 +563,7 @@ def _past(
     it was left by the same parts.
     """
     here = folds[at]
-    months = here.plan.y[list(series)].notna().sum()
+    months = here.plan.learned[list(series)].notna().sum()
     short = {one: months[one] < SHORT_MONTHS for one in series}
     taken: dict[str, list[pd.Period]] = {one: [] for one in series}
     for then in range(at - 1, -1, -1):
@@ -601,12 +588,6 @@ def _meaning(chosen: Plan, series: str) -> tuple[str, ...]:
         if series.endswith(tree.suffix):
             return tree.parts.get(tree.parent_of(series), ())
     return ()
-
-
-def _within(tree: Tree, series: Iterable[str]) -> Tree:
-    """The sums all of whose members were forecast."""
-    there = set(series)
-    return Tree({parent: parts for parent, parts in tree.parts.items() if {parent, *parts} <= there}, tree.suffix)
 
 
 def _rows(task: Scoring, at: int, made: Forecast) -> pd.DataFrame:

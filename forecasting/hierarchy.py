@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,6 +38,11 @@ class Tree:
     def parent_of(self, series: str) -> str:
         """The parent that this series is a part of, or an empty text."""
         return next((parent for parent, parts in self.parts.items() if series in parts), "")
+
+    def among(self, series: Collection[str]) -> Tree:
+        """The sums all of whose members are among these series."""
+        whole = {one: parts for one, parts in self.parts.items() if {one, *parts} <= set(series)}
+        return Tree(whole, self.suffix)
 
     def summing(self, series: tuple[str, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
         """Matrix S (n × m) that sums the bottom series (m) to all n, and the places of the bottom ones."""

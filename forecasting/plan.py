@@ -12,6 +12,7 @@ from forecasting.errors import CatalogueError, DataError
 from forecasting.hierarchy import Tree, core_tree, listed_tree, with_rests
 from forecasting.observations import with_derived
 from forecasting.panel import Panel
+from forecasting.prices import Pair, months_traded, pairs_of, with_prices
 from forecasting.tables import closure
 
 
@@ -19,8 +20,9 @@ from forecasting.tables import closure
 class Plan:
     """``core`` is modelled and reconciled first; ``below`` only where something outside the core is shown.
 
-    ``y`` (T × n) holds every series that any model may learn from; ``shown`` is what the user sees.
-    The numbers of a series never depend on what else is shown.
+    ``y`` (T × n) holds every series that is traded or summed; ``shown`` is what the user sees. ``pairs`` are the values
+    that are tied to a quantity by a unit price, which is modelled as well. The numbers of a series never depend on what
+    else is shown.
     """
 
     shown: tuple[str, ...]
@@ -28,8 +30,18 @@ class Plan:
     below: tuple[str, ...]
     core_tree: Tree
     listed_tree: Tree
+    pairs: tuple[Pair, ...]
     y: pd.DataFrame
     remarks: tuple[str, ...]
+
+    @property
+    def learned(self) -> pd.DataFrame:
+        """What models may learn from (T × n): ``y`` and the unit prices."""
+        return with_prices(self.y, self.pairs)
+
+    def modelled(self, series: Sequence[str]) -> tuple[str, ...]:
+        """These series and the unit prices that are forecast along with them."""
+        return (*series, *(one.price for one in self.pairs if {one.value, one.quantity} <= set(series)))
 
 
 def plan(
@@ -60,12 +72,21 @@ def plan(
         *(one for one in listed.bottom if one not in core),
         *_every_loose(stored, core, listed, loose, catalogue),
     )
+    # A quantity that is itself part of a sum cannot follow its value.
+    free = [one for one in core if one not in cores.nodes], [one for one in below if one not in listed.nodes]
+    pairs = [
+        one
+        for group, quantities in zip((core, below), free, strict=True)
+        for one in pairs_of(catalogue, group)
+        if one.quantity in quantities and months_traded(y, one) >= min_months
+    ]
     return Plan(
         shown,
         core if any(one in core for one in needed) or in_tree else (),
         tuple(dict.fromkeys(below)) if outside else (),
         cores,
         listed,
+        tuple(pairs),
         y[[one for one in y.columns if y[one].notna().sum() >= min_months]],
         tuple(remarks),
     )

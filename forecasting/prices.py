@@ -8,7 +8,7 @@ worse.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,13 +36,26 @@ def pairs_of(catalogue: Catalogue, series: Collection[str]) -> tuple[Pair, ...]:
 
 
 def with_prices(y: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
-    """The table (T × n) with a column for each unit price; NaN where nothing was traded or a part is not known."""
-    traded = y.where(y > 0)
-    return y.assign(**{one.price: traded[one.value] / traded[one.quantity] for one in pairs})
+    """The table (T × n) with a column for each unit price; NaN where value or quantity is not known.
+
+    In months without trade the last price stands, so that a price is known as far as what it is the price of.
+    """
+    known = y.notna()
+    return y.assign(**{one.price: _paid(y, one).ffill().where(known[one.value] & known[one.quantity]) for one in pairs})
+
+
+def months_traded(y: pd.DataFrame, pair: Pair) -> int:
+    """Months of the table (T × n) in which a price was paid."""
+    return int(_paid(y, pair).notna().sum())
+
+
+def _paid(y: pd.DataFrame, pair: Pair) -> pd.Series:
+    value, quantity = y[pair.value], y[pair.quantity]
+    return value.where(value > 0) / quantity.where(quantity > 0)
 
 
 def tie_prices(forecast: Forecast, pairs: Sequence[Pair]) -> Forecast:
-    """Values that are quantity × price on every path; ``forecast`` holds all three series of each pair.
+    """Values that are quantity × price on every path, for the pairs of which ``forecast`` holds all three series.
 
     Three forecasts of one thing differ by log v − log q − log p. Their medians are moved until that is zero, each by
     its squared width (the projection of ``hierarchy.reconcile``, in logs); quantities and prices keep their spread and
@@ -51,8 +64,7 @@ def tie_prices(forecast: Forecast, pairs: Sequence[Pair]) -> Forecast:
     ``hold_prices``.
     """
     paths, steps = forecast.paths.copy(), forecast.steps()
-    for one in pairs:
-        at = [forecast.series.index(name) for name in (one.value, one.quantity, one.price)]
+    for at in _places(forecast, pairs):
         for row in range(len(forecast.months)):
             paths[:, row, at] = _tied(paths[:, row, at], steps[row, at[:2]] >= 1)
     return forecast.with_paths(paths)
@@ -64,13 +76,19 @@ def hold_prices(forecast: Forecast, pairs: Sequence[Pair]) -> Forecast:
     Published quantities stay, and so do those of paths that have no price.
     """
     paths, steps = forecast.paths.copy(), forecast.steps()
-    for one in pairs:
-        value, quantity, price = (forecast.series.index(name) for name in (one.value, one.quantity, one.price))
+    for value, quantity, price in _places(forecast, pairs):
         ahead = steps[:, quantity] >= 1
         v, q, p = (paths[:, ahead, at] for at in (value, quantity, price))
         paths[:, ahead, quantity] = np.divide(v, p, out=q, where=p > 0)
     prices = {one.price for one in pairs}
     return forecast.with_paths(paths).select(tuple(one for one in forecast.series if one not in prices))
+
+
+def _places(forecast: Forecast, pairs: Sequence[Pair]) -> Iterator[list[int]]:
+    """Where value, quantity and price of each pair stand, if all three are there."""
+    for one in pairs:
+        if {one.value, one.quantity, one.price} <= set(forecast.series):
+            yield [forecast.series.index(name) for name in (one.value, one.quantity, one.price)]
 
 
 def _tied(cells: np.ndarray, free: np.ndarray) -> np.ndarray:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from forecasting import hierarchy, store
+from forecasting import store
 from forecasting.catalogue import Catalogue
 from forecasting.checks import check_observations
+from forecasting.coherence import coherent
 from forecasting.compute import Progress, silent
 from forecasting.covariates import with_covariates
 from forecasting.errors import DataError
@@ -24,7 +25,7 @@ from forecasting.observations import to_panel, wide, with_derived
 from forecasting.panel import Panel
 from forecasting.periods import Totals, next_full_quarter_end
 from forecasting.pipeline import Made, Run
-from forecasting.plan import Plan, plan
+from forecasting.plan import plan
 from forecasting.summary import in_words
 from forecasting.tables import all_totals, closure, forecast_table
 
@@ -163,7 +164,7 @@ class Cube:
 
 
 def forecast(request: Request, progress: Progress = silent, dataset: Dataset | None = None) -> Outlook:
-    """Fit, forecast, calibrate, couple, reconcile: the forecast of what was asked for, from these data."""
+    """Fit, forecast, calibrate, couple, tie, reconcile: the forecast of what was asked for, from these data."""
     made = cube(request, progress, dataset)
     return outlook(made, made.forecast, request.growth)
 
@@ -179,14 +180,14 @@ def cube(request: Request, progress: Progress = silent, dataset: Dataset | None 
         seen, dataset.catalogue, request.series, model.min_months, request.model, request.only, request.besides
     )
     run = Run(
-        model, Panel(chosen.y, seen.x), last, request.paths, request.seed, request.hold_covariates,
+        model, Panel(chosen.learned, seen.x), last, request.paths, request.seed, request.hold_covariates,
         request.workers, request.cache, progress,
     )  # fmt: skip
-    core = run(chosen.core) if chosen.core else None
-    below = run(chosen.below) if chosen.below else None
+    core = run(chosen.modelled(chosen.core)) if chosen.core else None
+    below = run(chosen.modelled(chosen.below)) if chosen.below else None
     pieces = tuple(one for one in (core, below) if one)
     return Cube(
-        _together(core, below, chosen),
+        coherent(core.forecast if core else None, below.forecast if below else None, chosen),
         chosen.y,
         chosen.shown,
         dataset,
@@ -259,28 +260,6 @@ def _with_covariates(panel: Panel, request: Request, last: pd.Period) -> tuple[P
         said = remarks
     panel, assumed = with_covariates(panel, pd.concat(tables, axis=1), last, request.hold_covariates, name)
     return panel, (*said, *assumed)
-
-
-def _together(core: Made | None, below: Made | None, chosen: Plan) -> Forecast:
-    """Core series reconciled, and what lies below them scaled to fit, side by side."""
-    if core is None:
-        assert below is not None
-        return below.forecast
-    above = hierarchy.reconcile(core.forecast, chosen.core_tree)
-    if below is None:
-        return above
-    tied = [hierarchy.fit_below(above, below.forecast, chosen.listed_tree)] if chosen.listed_tree.parts else []
-    pieces: dict[str, Forecast] = {}
-    for one in (below.forecast, *tied, above):
-        pieces.update(dict.fromkeys(one.series, one))
-    names = tuple(pieces)
-    return replace(
-        above,
-        paths=np.stack([pieces[one].column(one) for one in names], axis=2),
-        series=names,
-        cutoff=tuple(pieces[one].cutoff[pieces[one].series.index(one)] for one in names),
-        notes={**below.forecast.notes, **above.notes},
-    )
 
 
 def rows_of(dataset: Dataset, series: str) -> pd.DataFrame:

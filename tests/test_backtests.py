@@ -31,6 +31,7 @@ from forecasting.hierarchy import reconcile
 from forecasting.models import MODELS, forecaster
 from forecasting.models.seasonal_naive import SeasonalNaive
 from forecasting.panel import Panel
+from forecasting.prices import Pair, hold_prices, tie_prices
 from forecasting.scores import crps_of_paths, pit_of_paths
 
 PROJECT = Path(__file__).parent.parent
@@ -49,6 +50,13 @@ CATALOGUE = Catalogue(
         Series("s2", "two", "units", parent="s1", core=True),
         Series("both", "sum", "units", formula="sum", terms=("s0", "s1"), core=True),
         Series("price", "ratio", "units", formula="ratio", terms=("s0", "s1")),
+    )
+)
+GOODS = Catalogue(
+    (
+        *CATALOGUE.entries,
+        Series("s3", "quantity of zero", "tonnes", core=True),
+        Series("s3.price", "price of zero", "units/tonnes", formula="ratio", terms=("s0", "s3")),
     )
 )
 
@@ -300,23 +308,44 @@ def test_truth_of_totals_and_prices() -> None:
 
 
 def test_the_chain_is_that_of_a_forecast(tmp_path: Path) -> None:
-    """One fold by hand: the model's paths, calibrated on earlier cutoffs, coupled and reconciled."""
-    data = figures()
-    cutoffs = {"first": "2026-03", "count": 1}
-    asked = experiment(series=["both"], calibrate=True, warm_up=9, forecasters=[{"model": "theta"}], cutoffs=cutoffs)
+    """One fold by hand: the model's paths, calibrated on earlier cutoffs, coupled, tied to a price, reconciled."""
+    data = replace(figures(invented(series=4)), catalogue=GOODS)
+    cutoffs, theta = {"first": "2026-03", "count": 1}, [{"model": "theta"}]
+    asked = experiment(series=["both", "s3.price"], calibrate=True, warm_up=9, forecasters=theta, cutoffs=cutoffs)
     rows = run(prepare(asked, data), tmp_path).rows
     fold = prepare(asked, data).scored[0]
     model, earlier = forecaster("theta"), []
     for back in range(9, -1, -1):
         cutoff = pd.Period("2026-03", "M") - back
-        panel = Panel(fold.plan.y.loc[:cutoff])
+        panel = Panel(fold.plan.learned.loc[:cutoff])
         earlier.append(model.fit(panel.select(fold.core)).predict(panel.future(cutoff + 4), 100, 0))
     *past, final = [one.select(fold.core) for one in earlier]
     # 71 months are a long history: every third earlier cutoff, as a live forecast takes them.
-    ready, _ = pipeline.after_the_model(final, past[-3::-3], fold.plan.y, 0)
-    done = reconcile(ready, fold.plan.core_tree).column("both")
-    said = rows[rows["kind"] == "month"][list(QUANTILE_COLUMNS)].to_numpy()
-    np.testing.assert_allclose(said, np.quantile(done, QUANTILES, axis=0).T, rtol=1e-9)
+    ready, _ = pipeline.after_the_model(final, past[-3::-3], fold.plan.learned, 0)
+    pairs = [Pair("s3.price", "s0", "s3")]
+    done = hold_prices(reconcile(tie_prices(ready, pairs), fold.plan.core_tree), pairs)
+    by_hand = {"both": done.column("both"), "s3.price": done.column("s0") / done.column("s3")}
+    for series, paths in by_hand.items():
+        said = rows[(rows["kind"] == "month") & (rows["series"] == series)][list(QUANTILE_COLUMNS)].to_numpy()
+        np.testing.assert_allclose(said, np.quantile(paths, QUANTILES, axis=0).T, rtol=1e-9)
+
+
+@pytest.mark.parametrize("calibrate", [False, True])
+def test_a_price_of_a_quarter_is_no_sum_of_prices(calibrate: bool, tmp_path: Path) -> None:
+    data = replace(figures(invented(series=4)), catalogue=GOODS)
+    rows = run(prepare(experiment(series=["s3.price"], calibrate=calibrate), data), tmp_path).rows
+    prices = data.y["s0"] / data.y["s3"]
+    assert {"month", "quarter"} <= set(rows["kind"])
+    assert rows[["q50", "actual", "mean"]].to_numpy().max() < 1.5 * prices.max()
+    assert (rows["scale"] < prices.max()).all()
+
+
+def test_a_quantity_that_is_part_of_a_sum_is_not_tied_to_its_value() -> None:
+    data = replace(figures(invented(series=4)), catalogue=GOODS)
+    fold = prepare(experiment(series=["price", "s3.price"], calibrate=True), data).folds[-1]
+    assert fold.plan.pairs == (Pair("s3.price", "s0", "s3"),)
+    assert "s3.price" in fold.core
+    assert "price" not in fold.wanted
 
 
 def test_earlier_cutoffs_are_as_many_and_as_far_apart_as_a_live_forecast_takes() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from forecasting.catalogue import Catalogue, Series
 from forecasting.forecast import Forecast
 from forecasting.hierarchy import Tree, reconcile
-from forecasting.prices import LOWEST, Pair, hold_prices, pairs_of, tie_prices, with_prices
+from forecasting.prices import LOWEST, Pair, hold_prices, months_traded, pairs_of, tie_prices, with_prices
 
 GAS = Pair("gas.price", "gas.value", "gas.tonnes")
 SERIES = ("fuel.value", "gas.value", "gas.tonnes", "gas.price", "coal.value")
@@ -135,10 +135,18 @@ def test_a_pair_needs_its_value_and_its_quantity() -> None:
     assert pairs_of(catalogue, ("gas.value",)) == ()
 
 
-def test_there_is_no_price_where_nothing_is_traded() -> None:
-    months = pd.period_range("2026-01", periods=4, freq="M")
-    y = pd.DataFrame({"gas.value": [20.0, 0.0, 5.0, np.nan], "gas.tonnes": [4.0, 0.0, 0.0, 3.0]}, index=months)
+def test_a_pair_of_which_a_part_failed_is_not_tied_and_its_price_is_no_flow() -> None:
+    given_ = forecast().select(("gas.value", "gas.price"))
+    made = hold_prices(tie_prices(given_, [GAS]), [GAS])
+    assert made.series == ("gas.value",)
+    assert np.array_equal(made.column("gas.value"), given_.column("gas.value"))
+
+
+def test_the_last_price_stands_while_nothing_is_traded_and_is_unknown_where_the_trade_is() -> None:
+    months = pd.period_range("2026-01", periods=6, freq="M")
+    value = [0.0, 20.0, 0.0, 5.0, np.nan, 6.0]
+    y = pd.DataFrame({"gas.value": value, "gas.tonnes": [0.0, 4.0, 0.0, 0.0, 3.0, 2.0]}, index=months)
     priced = with_prices(y, [GAS])
-    assert priced["gas.price"].iloc[0] == 5.0
-    assert priced["gas.price"].isna().tolist() == [False, True, True, True]
+    np.testing.assert_array_equal(priced["gas.price"], [np.nan, 5.0, 5.0, 5.0, np.nan, 3.0])
     assert priced[["gas.value", "gas.tonnes"]].equals(y)
+    assert months_traded(y, GAS) == 2

@@ -2,8 +2,8 @@
 
     python experiments/benchmarks/coverage.py [--model ensemble] [--first 2010-02] [--workers 2]
 
-At every cutoff the whole chain runs as in `tradecast forecast` (fit, calibrate on earlier cutoffs only, couple,
-reconcile). Beside it, the same quarter total made by adding monthly bounds and by assuming independent months.
+At every cutoff the whole chain runs as in `tradecast forecast` (fit, calibrate on earlier cutoffs only, couple, tie
+prices, reconcile). Beside it, the same quarter total made by adding monthly bounds and by assuming independent months.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import pandas as pd
 from scipy import stats
 
 from forecasting import pipeline, workflow
+from forecasting.coherence import coherent
 from forecasting.experiment import rolling
 from forecasting.forecast import Forecast
-from forecasting.hierarchy import core_tree, reconcile, with_rests
 from forecasting.models import forecaster
-from forecasting.observations import with_derived
 from forecasting.panel import Panel
 from forecasting.periods import totals
+from forecasting.plan import Plan, plan
+from forecasting.tables import closure
 
 WORLD = (
     "jp_world.trade.value", "jp_world.exports.value", "jp_world.imports.value",
@@ -42,12 +43,13 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="folder for the raw forecasts, to be read again if there")
     arguments = parser.parse_args()
-    panel, tree = world_panel()
+    chosen = world_plan(arguments.model)
+    panel = Panel(chosen.learned[list(chosen.modelled(chosen.core))])
     first, last = pd.Period(arguments.first, "M"), pd.Period(arguments.last, "M")
     spacing, back = pipeline.LONG_SPACING, pipeline.LONG_ORIGINS
     cutoffs = pd.period_range(first - spacing * back, last, freq="M")[::spacing]
     raw = raw_forecasts(arguments, panel, list(cutoffs))
-    scored = [score(raw, at, panel, tree) for at in range(len(raw)) if raw[at].cutoff[0] >= first]
+    scored = [score(raw, at, panel, chosen) for at in range(len(raw)) if raw[at].cutoff[0] >= first]
     table = summary(pd.concat(scored, ignore_index=True))
     print(table.to_string(index=False, float_format="%.3f"))
     use = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -55,12 +57,11 @@ def main() -> None:
     print(f"{seconds:.0f} CPU seconds, {len(cutoffs)} cutoffs, {len(panel.series)} series")
 
 
-def world_panel() -> tuple[Panel, object]:
-    """Japan's trade with the world, its core identities included."""
+def world_plan(model: str) -> Plan:
+    """Japan's trade with the world: its core series, their identities and unit prices."""
     dataset = workflow.load()
-    y = with_derived(dataset.panel.y, dataset.catalogue, WORLD)[list(WORLD)]
-    tree = core_tree(dataset.catalogue, WORLD)
-    return Panel(with_rests(y, tree)), tree
+    stored = Panel(dataset.panel.y[list(closure(WORLD, dataset.catalogue))])
+    return plan(stored, dataset.catalogue, WORLD, forecaster(model).min_months, model)
 
 
 def raw_forecasts(arguments: argparse.Namespace, panel: Panel, cutoffs: list[pd.Period]) -> list[Forecast]:
@@ -95,14 +96,18 @@ def raw_forecasts(arguments: argparse.Namespace, panel: Panel, cutoffs: list[pd.
     return forecasts
 
 
-def score(raw: list[Forecast], at: int, panel: Panel, tree: object) -> pd.DataFrame:
+def score(raw: list[Forecast], at: int, panel: Panel, chosen: Plan) -> pd.DataFrame:
     """Inside or outside, for every cell, way of making the interval and coverage at one cutoff."""
     final, cutoff = raw[at], raw[at].cutoff[0]
     past = raw[max(0, at - pipeline.LONG_ORIGINS) : at]
     ready, _ = pipeline.after_the_model(final, past, panel.y.loc[:cutoff], seed=0)
-    done = reconcile(ready, tree)
+    done = coherent(ready, None, chosen)
     rows = []
-    for stage, made in (("raw", final), ("calibrated", ready), ("published", done)):
+    for stage, made in (
+        ("raw", final.select(chosen.core)),
+        ("calibrated", ready.select(chosen.core)),
+        ("published", done),
+    ):
         rows += _inside(stage, made, panel, "month") + _inside(stage, made, panel, "quarter")
     rows += _quarter_from_months(done, panel)
     return pd.DataFrame(rows, columns=["way", "kind", "series", "cutoff", "coverage", "inside", "width"])
