@@ -146,7 +146,10 @@ def _usable(measure: Measure, dataset: Dataset, enough: set[str]) -> tuple[tuple
     whole = tuple(one for one in measure.effects if one.total and able(one))
     if not whole:
         targets = ", ".join(one.target for one in measure.effects)
-        raise DataError(f"{measure.id} acts on {targets}, of which too few months were published then.")
+        raise DataError(
+            f"{measure.id} acts on {targets}, of which too few months were published then for this model: try --model"
+            " theta or seasonal_naive."
+        )
     return whole, [f"{measure.id}: its goods had too few months then, so its effect on {whole[0].target} is used."]
 
 
