@@ -30,7 +30,6 @@ class Conditional:
     outlook: Outlook
     table: pd.DataFrame
     plausibility: Plausibility
-    repaired: float
 
 
 def condition(
@@ -47,7 +46,7 @@ def condition(
     outlook = workflow.outlook(cube, replace(found.forecast, scenario=CONDITIONAL), request.growth)
     gap = difference_table(outlook.forecast, outlook.totals, baseline.totals, dataset.catalogue)
     table = pd.concat([baseline.table, outlook.table, gap], ignore_index=True)
-    return Conditional(baseline, outlook, table, found.plausibility, found.repaired)
+    return Conditional(baseline, outlook, table, found.plausibility)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 
 import numpy as np
@@ -71,8 +72,8 @@ def totals(forecast: Forecast, history: pd.DataFrame, kind: str) -> Totals:
     ]
     cutoffs = np.array([one.ordinal for one in forecast.cutoff])
     ordinals = months.asi8
-    paths = [cube[:, start:stop].sum(axis=1) for _, start, stop in spans]
-    before = [cube[:, max(start - 12, 0) : stop - 12].sum(axis=1) for _, start, stop in spans]
+    paths = [_added(cube[:, start:stop]) for _, start, stop in spans]
+    before = [_added(cube[:, max(start - 12, 0) : stop - 12]) for _, start, stop in spans]
     observed = np.array([[(ordinals[a:b] <= cut).sum() for cut in cutoffs] for _, a, b in spans])
     open_ = np.array([[ordinals[b - 1] > cut for cut in cutoffs] for _, _, b in spans])
     shape = (0, len(cutoffs))
@@ -85,6 +86,11 @@ def totals(forecast: Forecast, history: pd.DataFrame, kind: str) -> Totals:
         observed.reshape(-1, len(cutoffs)),
         np.cumsum(open_.reshape(-1, len(cutoffs)), axis=0),
     )
+
+
+def _added(cells: np.ndarray) -> np.ndarray:
+    """Sum over months (P × m × n → P × n), one after another: numpy's own order depends on how memory lies."""
+    return reduce(np.add, np.moveaxis(cells, 1, 0))
 
 
 def _timeline(forecast: Forecast, history: pd.DataFrame) -> tuple[pd.PeriodIndex, np.ndarray]:

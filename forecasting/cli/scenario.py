@@ -347,7 +347,7 @@ def condition(
     _say_written(out, plot)
     if out != "-":
         console = make_console()
-        console.print(*(plain(line) for line in view.plausibility_lines(found.plausibility, found.repaired)), sep="\n")
+        console.print(*(plain(line) for line in view.plausibility_lines(found.plausibility)), sep="\n")
         catalogue = found.baseline.dataset.catalogue
         console.print(view.differences_view(found.table, catalogue, shown, console.width, months))
         console.print(*view.remarks_view(found.baseline.remarks, found.baseline.source_line), sep="\n")

@@ -260,7 +260,7 @@ def weights_view(verdict: Verdict) -> Group:
     return Group(shown, *(plain(line) for line in (*said, *verdict.remarks)))
 
 
-def plausibility_lines(found: Plausibility, repaired: float) -> list[str]:
+def plausibility_lines(found: Plausibility) -> list[str]:
     """How far the statements are from what was forecast."""
     lines = []
     for one in found.stated:
@@ -275,8 +275,6 @@ def plausibility_lines(found: Plausibility, repaired: float) -> list[str]:
         f"{joint} {np.sqrt(found.distance):.1f} standard deviations out: forecasts like this one miss by as much in"
         f" {chance(found.tail)} of cases (chi-square {found.distance:.2f}, {found.freedom} degrees of freedom)."
     )
-    if repaired:
-        lines.append(f"{chance(repaired)} of the paths had to be kept from going below zero.")
     return lines
 
 
