@@ -1,4 +1,4 @@
-"""MLflow's page for a backtest: the saved leaderboard and charts, and the links that open them.
+"""MLflow's page for a backtest or for scenarios: the saved table and charts, and the links that open them.
 
 Without a saved view the page of 3.17 shows no metric column, and without the link it opens on pages about
 language models. The form of a saved view is undocumented: it was read from the page of 3.17 and is written for
@@ -41,6 +41,29 @@ def view_tags(has_skill: bool, version: str, of_series: bool = False) -> dict[st
     return {f"{VIEW_TAG}{key}": _packed(title, state) for key, (title, state) in views.items()}
 
 
+def scenario_view_tags(series: Sequence[str], version: str) -> dict[str, str]:
+    """Tags of the experiment of scenarios that hold its saved views; ``series`` (names of metrics) get columns.
+
+    The views have the keys of a leaderboard's, so that the same links open them. Sorted by a metric, the page lists
+    runs flat; by date it would fold the scenarios away under their forecast.
+    """
+    if not version.startswith(KNOWN_VERSIONS):
+        return {}
+    columns = (
+        ("tags", "effect", 370), ("metrics", "probability_pct", 120),
+        *(("metrics", f"quarter_pct/{one}", 190) for one in series),
+        ("metrics", "assumptions", 110), ("params", "period", 90), ("params", "model", 100), ("params", "vintage", 95),
+    )  # fmt: skip
+    table = _table(columns, f"metrics.`quarter_pct/{series[0]}`", ascending=True)
+    sections = (
+        ("month", "Difference from the forecast, by month", [_line(f"month/{one}") for one in series]),
+        ("level", "Mean, by month; the forecast too", [_line(f"level/{one}") for one in series]),
+        ("quarter", "Change in percent, last whole quarter", [_bar(f"quarter_pct/{one}") for one in series]),
+    )
+    views = {"leaderboard": ("Scenarios", table), "charts": ("Charts", table | _cards(sections))}
+    return {f"{VIEW_TAG}{key}": _packed(title, state) for key, (title, state) in views.items()}
+
+
 def links(base: str, experiment_id: str, of_series: bool = False) -> dict[str, str]:
     """Addresses that open the saved views."""
     start = f"{base.rstrip('/')}/#/experiments/{quote(experiment_id)}/runs?workflowType=machine_learning"
@@ -50,18 +73,22 @@ def links(base: str, experiment_id: str, of_series: bool = False) -> dict[str, s
 
 def _leaderboard(has_skill: bool, columns: Sequence[tuple[str, str, int]] = COLUMNS) -> dict[str, Any]:
     shown = [one for one in columns if has_skill or one[1] != "skill"]
-    ids = [f"{kind}.`{name}`" for kind, name, _ in shown]
+    return _table(shown, "metrics.`skill`" if has_skill else "metrics.`crps`", ascending=not has_skill)
+
+
+def _table(columns: Sequence[tuple[str, str, int]], order: str, ascending: bool) -> dict[str, Any]:
+    ids = [f"{kind}.`{name}`" for kind, name, _ in columns]
     return {
         "searchFilter": LATEST,
-        "orderByKey": "metrics.`skill`" if has_skill else "metrics.`crps`",
-        "orderByAsc": not has_skill,
+        "orderByKey": order,
+        "orderByAsc": ascending,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
         "selectedColumns": ids,
         "columnOrder": ids,
-        "columnWidths": {one: width for one, (_, _, width) in zip(ids, shown, strict=True)},
+        "columnWidths": {one: width for one, (_, _, width) in zip(ids, columns, strict=True)},
         "runsHiddenMode": "FIRST_20_RUNS",
         "groupBy": None,
         "autoRefreshEnabled": False,
@@ -75,8 +102,13 @@ def _charts(has_skill: bool) -> dict[str, Any]:
         ("step", "By months ahead", [_line(f"step/{one}") for one in (score, "cov80", "cov95")]),
         ("cutoff", "Over time, by cutoff", [_line(f"cutoff/{one}", "time") for one in (score, "cov80", "mase")]),
     )
+    return _leaderboard(has_skill) | _cards(sections)
+
+
+def _cards(sections: Sequence[tuple[str, str, Sequence[dict[str, Any]]]]) -> dict[str, Any]:
+    """Charts in sections: key, title and cards of each."""
     cards = [card | {"metricSectionId": key} for key, _, found in sections for card in found]
-    return _leaderboard(has_skill) | {
+    return {
         "compareRunCharts": [card | {"uuid": f"card{at}"} for at, card in enumerate(cards)],
         "compareRunSections": [
             {"uuid": key, "name": title, "display": True, "isReordered": True, "deleted": False, "isGenerated": False}
