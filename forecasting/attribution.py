@@ -20,6 +20,8 @@ def contributions(causes: int, worth: Worth) -> np.ndarray:
 
     Their sum is the worth of all less the worth of none. Beyond ``MOST_SHAPLEY`` causes: in the order as listed.
     """
+    if not causes:
+        return np.empty((0, *worth(()).shape))
     if causes > MOST_SHAPLEY:
         steps = [worth(tuple(range(count))) for count in range(causes + 1)]
         return np.diff(np.stack(steps), axis=0)

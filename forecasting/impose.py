@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from forecasting.errors import DataError
 from forecasting.forecast import Forecast
 from forecasting.observations import with_derived
 from forecasting.relations import Relations
-from forecasting.scenario import Assumption, PassThrough, Scenario, Size
+from forecasting.scenario import Assumption, PassThrough, Reroute, Scenario, Size
 from forecasting.units import conversion
 
 NORMAL_MONTHS = 24
@@ -26,6 +27,12 @@ NORMAL_MONTHS = 24
 FEWEST_NORMAL = 3
 SPILL_MOST = 2.5
 """Standard deviations of an imposed change beyond which past errors say nothing about what others would do."""
+
+
+RIDGE = 0.01
+"""Added to the targets' correlations, of which some may follow from others."""
+DUST = 1e-9
+"""Share of a series' mean below which a path holds nothing but rounding."""
 
 
 @dataclass(frozen=True)
@@ -63,28 +70,6 @@ def impose(forecast: Forecast, scenario: Scenario, ground: Ground) -> Forecast:
     return replace(desk.forecast(), scenario=scenario.name)
 
 
-def targets(assumption: Assumption, forecast: Forecast, catalogue: Catalogue) -> tuple[str, ...]:
-    """The series that an assumption acts on; parts of another target follow it and are not named."""
-    if assumption.covariate:
-        named = [one.target for one in assumption.pass_through]
-        return tuple(dict.fromkeys(one for pattern in named for one in _matching(pattern, forecast, catalogue)))
-    return _matching(assumption.target, forecast, catalogue)
-
-
-def _matching(pattern: str, forecast: Forecast, catalogue: Catalogue) -> tuple[str, ...]:
-    found = catalogue.select([pattern])
-    there = tuple(one for one in found if _reachable(one, forecast, catalogue))
-    if not there:
-        raise DataError(f"{found[0]} is not in this forecast: it cannot be assumed about.")
-    return Relations(catalogue, (*forecast.series, *(one for one in there if catalogue[one].derived))).topmost(there)
-
-
-def _reachable(series: str, forecast: Forecast, catalogue: Catalogue) -> bool:
-    return series in forecast.series or (
-        catalogue[series].derived and all(_reachable(one, forecast, catalogue) for one in catalogue[series].terms)
-    )
-
-
 class _Desk:
     """Paths by series (each P × h) while assumptions act on them one after another."""
 
@@ -92,6 +77,7 @@ class _Desk:
         self.base, self.ground = forecast, ground
         self.relations = Relations(ground.catalogue, forecast.series)
         self.old = {one: forecast.column(one) for one in forecast.series}
+        self.there = Relations(ground.catalogue, tuple(dict.fromkeys((*self.old, *self._computable()))))
         self.cells = dict(self.old)
         self.struck: dict[str, None] = {}
 
@@ -108,22 +94,22 @@ class _Desk:
             moves = [
                 (target, self._passed(one, through))
                 for through in one.pass_through
-                for target in _matching(through.target, self.base, self.ground.catalogue)
+                for target in self._matching(through.target)
             ]
             for target, factor in moves:
                 self._set(target, self._values(target) * factor)
             return
-        for target in targets(one, self.base, self.ground.catalogue):
+        for target in self._matching(one.target):
             before = self._values(target)
-            self._set(target, self._open(target, before, self._assumed(one, target, before)))
-            after = self._values(target)
-            for at, way in enumerate(one.reroute):
-                self._send(one, at, target, before - after, way.to)
+            self._set(target, self._assumed(one, target, before))
+            lost = before - self._values(target)
+            for way in one.reroute:
+                self._send(one, way, target, lost)
 
     # --- What the target becomes
 
     def _assumed(self, one: Assumption, target: str, before: np.ndarray) -> np.ndarray:
-        strength = one.intensity(self.base.months)
+        strength = one.intensity(self.base.months) * self._ahead(target)
         size = self._drawn(one, "size", one.size)
         if one.kind == "ban":
             return before * (1.0 - strength * size * (1.0 - self._drawn(one, "residual", one.residual)))
@@ -170,9 +156,7 @@ class _Desk:
 
     def _passed(self, one: Assumption, through: PassThrough) -> np.ndarray:
         """Factor (P × h) on the targets of a pass-through."""
-        change = self._covariate_factor(one)
-        late = np.ones_like(change)
-        late[:, through.lag :] = change[:, : change.shape[1] - through.lag]
+        late = _later(self._covariate_factor(one), through.lag, 1.0)
         return np.asarray(late ** self._drawn(one, f"elasticity {through.target}", through.elasticity))
 
     def _covariate_factor(self, one: Assumption) -> np.ndarray:
@@ -181,7 +165,13 @@ class _Desk:
             return np.asarray(1.0 + strength * size)
         base = self.ground.covariates[one.target].reindex(self.base.months).to_numpy(dtype=float)
         goal = base + size if one.kind == "shift" else self._levels(one) * (1.0 + size)
-        return np.asarray(_towards(np.broadcast_to(base, goal.shape), goal, strength) / base)
+        level = _towards(np.broadcast_to(base, goal.shape), goal, strength)
+        if not (np.minimum(level, base) > 0).all():
+            raise DataError(
+                f"{one.label}: {one.target} is not above zero in every month to {self.base.months[-1]}, and percents"
+                " of it are passed through: extend the covariates, or change the size."
+            )
+        return np.asarray(level / base)
 
     def _respond(self, one: Assumption) -> None:
         response = self.ground.responses[one.label]
@@ -190,8 +180,7 @@ class _Desk:
             at = np.stack([np.interp(drawn, response.sizes, column) for column in factors.T], axis=1)
             whole, rest, _ = series.partition("|")
             if rest:
-                held = self.base.column(series) * (at - 1.0)
-                self._add(whole, held)
+                self._put({whole: self._raised(whole, self.base.column(series) * (at - 1.0))})
             elif series in self.cells:
                 self._put({series: self.cells[series] * at})
 
@@ -202,82 +191,117 @@ class _Desk:
         before = self._values(target)
         if np.array_equal(after, before, equal_nan=True):
             return
-        self.struck[target] = None
-        entry = self.ground.catalogue[target]
-        factor = np.divide(after, before, out=np.ones_like(before), where=(before != 0) & ~np.isnan(before))
-        if entry.formula == "ratio":
-            value = entry.terms[0]
-            if value in self.cells:
-                self._put({one: self.cells[one] * factor for one in (value, *self.relations.below(value))})
-            else:  # of other countries: their value is what the world's holds besides
-                whole = self.ground.catalogue[value].terms[0]
-                self._put({whole: self.cells[whole] + self._values(value) * (factor - 1.0)})
-        elif entry.formula == "sum":
-            shares = np.stack([self.cells[one].mean(axis=0) for one in entry.terms])
-            shares = np.divide(shares, shares.sum(axis=0), out=np.full_like(shares, 1 / len(shares)), where=shares > 0)
-            for one, share in zip(entry.terms, shares, strict=True):
-                self._set(one, np.where(before != 0, self.cells[one] * factor, share * after))
-        elif entry.formula:
-            self._add(entry.terms[0], after - before)
+        there = self._is_there(target, before)
+        factor = np.divide(after, before, out=np.ones_like(before), where=there)
+        formula = self.ground.catalogue[target].formula
+        if formula == "ratio":
+            self._reprice(target, factor)
+        elif formula == "sum":
+            self._share_out(target, after, factor, there)
+        elif formula:
+            self._add(target, after - before)
         else:
             moved = {one: self.cells[one] * factor for one in self.relations.family(target) if one in self.cells}
             moved[target] = after
-            if (partner := self.relations.partner(target)) and (begun := (before == 0) & (after != 0)).any():
-                moved[partner] = np.where(begun, after * self._per_unit(partner, target), moved[partner])
-            self._put(moved)
+            if (partner := self.relations.partner(target)) and not there.all():
+                begun = np.where(after != before, after * self._per_unit(partner, target), moved[partner])
+                moved[partner] = np.where(there, moved[partner], begun)
+            self._strike(target, moved)
+
+    def _is_there(self, target: str, before: np.ndarray) -> np.ndarray:
+        """Where there is more of it (P × h) than what rounding leaves of nothing."""
+        return np.asarray(np.abs(before) > DUST * np.abs(self._values(target, self.old)).mean(axis=0))
+
+    def _reprice(self, price: str, factor: np.ndarray) -> None:
+        value = self.ground.catalogue[price].terms[0]
+        if value in self.cells:
+            self._strike(value, {one: self.cells[one] * factor for one in (value, *self.relations.below(value))})
+        else:  # of other countries: their value is what the world's holds besides
+            whole = self.ground.catalogue[value].terms[0]
+            self._strike(whole, {whole: self._raised(whole, self._values(value) * (factor - 1.0))})
+
+    def _share_out(self, total: str, after: np.ndarray, factor: np.ndarray, there: np.ndarray) -> None:
+        """Terms of a sum move in proportion; where there was nothing, by their usual shares."""
+        terms = self.ground.catalogue[total].terms
+        shares = np.stack([self._values(one, self.old).mean(axis=0) for one in terms])
+        shares = np.divide(shares, shares.sum(axis=0), out=np.full_like(shares, 1 / len(shares)), where=shares > 0)
+        for one, share in zip(terms, shares, strict=True):
+            self._set(one, np.where(there, self._values(one) * factor, share * after))
+        if total in self.cells:
+            self.cells[total] = self._published(total, after)
 
     def _add(self, series: str, change: np.ndarray) -> None:
-        """Add to a series itself, not to its parts; it never falls below them. Its partner moves at its unit price."""
-        parts = self.relations.parts(series)
-        factors = [self.relations.above(one)[series] for one in parts]
-        inside = sum((self.cells[one] * by for one, by in zip(parts, factors, strict=True)), np.zeros_like(change))
-        after = np.maximum(self.cells[series] + change, np.minimum(inside, self.cells[series]))
-        moved = {series: after}
+        """Add (P × h) to a series itself, not to its parts; its partner moves with it at their unit price."""
+        root = self._root(series)
+        moved = {root: self._raised(root, change)}
         if partner := self.relations.partner(series):
-            worth = (after - self.cells[series]) * self._per_unit(partner, series)
-            moved[partner] = np.maximum(self.cells[partner] + worth, 0.0)
+            held = self._root(partner)
+            moved[held] = self._raised(held, (moved[root] - self.cells[root]) * self._rate(partner, series))
+        self._strike(root, moved)
+
+    def _root(self, series: str) -> str:
+        """What is stored of a series that is left of another: that other."""
+        return series if series in self.cells else self.ground.catalogue[series].terms[0]
+
+    def _raised(self, series: str, change: np.ndarray) -> np.ndarray:
+        """A series with this added (P × h); it does not fall below its parts by it."""
+        now = self.cells[series]
+        least = np.maximum.reduce(
+            [
+                sum((self.cells[one] * by for one, by in parts.items()), np.zeros_like(now))
+                for parts in self.relations.fillings(series)
+            ]
+        )
+        return np.asarray(np.maximum(now + change, np.minimum(least, now)))
+
+    def _strike(self, target: str, moved: Mapping[str, np.ndarray]) -> None:
+        self.struck[target] = None
         self._put(moved)
 
     def _put(self, moved: Mapping[str, np.ndarray]) -> None:
         """Take new values, and add the changes to every whole that was not given a value itself."""
+        moved = {one: self._published(one, after) for one, after in moved.items()}
         moved = {one: after for one, after in moved.items() if not np.array_equal(after, self.cells[one])}
         above = {one: self.relations.above(one) for one in moved}
         for whole in dict.fromkeys(upper for one in moved for upper in above[one] if upper not in moved):
             inside = [one for one in moved if whole in above[one]]
             # Of a part of another of them the change is counted there.
             top = [one for one in inside if not any(other in above[one] for other in inside)]
-            self.cells[whole] = self.cells[whole] + sum(
-                (moved[one] - self.cells[one]) * above[one][whole] for one in top
-            )
+            before = self.cells[whole]
+            after = before + sum((moved[one] - self.cells[one]) * above[one][whole] for one in top)
+            # Rounding leaves a whole that lost all its parts a little above or below nothing.
+            self.cells[whole] = self._published(whole, np.where((after < 0) & (before >= 0), 0.0, after))
         self.cells.update(moved)
 
-    def _send(self, one: Assumption, at: int, target: str, lost: np.ndarray, to: str) -> None:
+    def _send(self, one: Assumption, way: Reroute, target: str, lost: np.ndarray) -> None:
         """Re-route a share of what a target lost (P × h) to another series."""
-        way = one.reroute[at]
-        entry, catalogue = self.ground.catalogue[to], self.ground.catalogue
-        goes = np.zeros_like(lost)
-        goes[:, way.lag :] = lost[:, : lost.shape[1] - way.lag]
-        goes *= self._drawn(one, f"reroute {to}", way.share) * conversion(catalogue[target].unit, entry.unit)
+        catalogue = self.ground.catalogue
+        if not self._reachable(way.to):
+            raise DataError(f"{one.label}: {way.to} is not in this forecast: nothing can be re-routed to it.")
+        share = self._drawn(one, f"reroute {way.to}", way.share)
+        goes = _later(lost, way.lag, 0.0) * share * conversion(catalogue[target].unit, catalogue[way.to].unit)
         if goes.any():
-            self._add(entry.terms[0] if entry.formula == "difference" else to, goes)
+            self._add(way.to, goes)
 
     def spill_over(self) -> None:
         """Move what no assumption reached, by regression on the targets' changes over the paths of the baseline."""
         old, now = self.old, self.cells
-        roots = [one for one in self.struck if one in old and not np.array_equal(now[one], old[one])]
-        still = [one for one in old if now[one] is old[one] and not self.relations.parts(one) and "|" not in one]
-        moved: dict[str, np.ndarray] = {one: old[one].copy() for one in still}
+        roots = [one for one in self.struck if not np.array_equal(now[one], old[one])]
+        still = [one for one in old if now[one] is old[one] and not self.relations.below(one) and "|" not in one]
+        moved = {one: old[one].copy() for one in still}
         for row in range(len(self.base.months)):
-            cells = np.stack([old[one][:, row] for one in roots + still], axis=1) if roots else np.empty((0, 0))
-            if not cells.size or (cells.std(axis=0) == 0).any():
+            varies = {one: spread for one in roots + still if (spread := old[one][:, row].std()) > 0}
+            causes = [one for one in roots if one in varies]
+            others = [one for one in still if one in varies]
+            if not causes or not others:
                 continue
-            change = np.array([(now[one][:, row] - old[one][:, row]).mean() for one in roots])
-            size = np.clip(change / cells[:, : len(roots)].std(axis=0), -SPILL_MOST, SPILL_MOST)
-            related = np.corrcoef(cells.T)
-            k = len(roots)
-            pull = related[k:, :k] @ np.linalg.pinv(related[:k, :k] + 0.01 * np.eye(k)) @ size
-            for one, by in zip(still, pull, strict=True):
-                moved[one][:, row] = np.maximum(old[one][:, row] + by * old[one][:, row].std(), 0.0)
+            change = np.array([(now[one][:, row] - old[one][:, row]).mean() / varies[one] for one in causes])
+            related = np.corrcoef([old[one][:, row] for one in causes + others])
+            k = len(causes)
+            pull = related[k:, :k] @ np.linalg.pinv(related[:k, :k] + RIDGE * np.eye(k))
+            for one, by in zip(others, pull @ np.clip(change, -SPILL_MOST, SPILL_MOST), strict=True):
+                after = old[one][:, row] + by * varies[one]
+                moved[one][:, row] = np.where(old[one][:, row] >= 0, np.maximum(after, 0.0), after)
         for one, after in moved.items():
             self._put({one: after})
 
@@ -295,11 +319,18 @@ class _Desk:
             return np.divide(value, quantity, out=np.broadcast_to(price, value.shape).copy(), where=quantity > 0)
         first = self._values(entry.terms[0], cells)
         if entry.formula == "rest":
-            parts = self.relations.parts(entry.terms[0])
-            return np.asarray(np.maximum(first - sum(cells[one] for one in parts), 0.0))
-        second = self._values(entry.terms[1], cells)
-        by = conversion(self.ground.catalogue[entry.terms[1]].unit, entry.unit)
-        return first - second * by if entry.formula == "difference" else first + second
+            parts = [cells[one] for one in self.ground.catalogue.children(entry.terms[0]) if one in cells]
+            return np.asarray(np.maximum(first - sum(parts, np.zeros_like(first)), 0.0))
+        others = [self._values(one, cells) for one in entry.terms[1:]]
+        if entry.formula == "sum":
+            return np.asarray(sum(others, first))
+        return first - others[0] * conversion(self.ground.catalogue[entry.terms[1]].unit, entry.unit)
+
+    def _rate(self, partner: str, series: str) -> np.ndarray:
+        """One by the other on every path (P × h); the mean rate where one of them is nothing."""
+        top, base = self._values(partner), self._values(series)
+        usual = np.broadcast_to(self._per_unit(partner, series), base.shape)
+        return np.divide(top, base, out=usual.copy(), where=(top > 0) & (base > 0))
 
     def _per_unit(self, value: str, quantity: str) -> np.ndarray:
         """Mean of one per mean of the other (h)."""
@@ -312,15 +343,45 @@ class _Desk:
     def _history(self, target: str) -> pd.Series:
         return with_derived(self.ground.history, self.ground.catalogue, [target])[target]
 
-    def _open(self, target: str, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """Published months stay as they were published."""
-        if target not in self.base.series:
-            return after
-        ahead = self.base.steps()[:, self.base.series.index(target)] >= 1
-        return after if ahead.all() else np.where(ahead, after, before)
+    def _matching(self, pattern: str) -> tuple[str, ...]:
+        """The series that an assumption acts on; parts of another target follow it and are not named."""
+        found = self.ground.catalogue.select([pattern])
+        there = tuple(one for one in found if self._reachable(one))
+        if not there:
+            raise DataError(f"{found[0]} is not in this forecast: it cannot be assumed about.")
+        return self.there.topmost(there)
+
+    def _reachable(self, series: str) -> bool:
+        entry = self.ground.catalogue.get(series)
+        return series in self.old or bool(entry and entry.derived and all(self._reachable(one) for one in entry.terms))
+
+    def _computable(self) -> list[str]:
+        return [one for one in self.ground.catalogue if self._reachable(one)]
+
+    def _ahead(self, series: str) -> np.ndarray:
+        """Months that are not published (h); of a derived series, in none of its terms."""
+        if series in self.base.series:
+            return np.asarray(self._steps[:, self.base.series.index(series)] >= 1)
+        return np.all([self._ahead(one) for one in self.ground.catalogue[series].terms], axis=0)
+
+    def _published(self, series: str, after: np.ndarray) -> np.ndarray:
+        """These values (P × h), but what was published in the months in which it was."""
+        ahead = self._ahead(series)
+        return after if ahead.all() else np.where(ahead, after, self.cells[series])
+
+    @cached_property
+    def _steps(self) -> np.ndarray:
+        return self.base.steps()
 
     def _drawn(self, one: Assumption, what: str, size: Size) -> np.ndarray:
         return one.draws(what, size, len(self.base.paths), self.ground.seed)[:, None]
+
+
+def _later(values: np.ndarray, lag: int, before: float) -> np.ndarray:
+    """The same (P × h) some months later; ``before`` it arrives."""
+    late = np.full_like(values, before)
+    late[:, lag:] = values[:, : max(values.shape[1] - lag, 0)]
+    return late
 
 
 def _towards(before: np.ndarray, goal: np.ndarray, strength: np.ndarray) -> np.ndarray:

@@ -85,7 +85,7 @@ class Assumption:
     ``lift`` (how much of the gap to the level before ``since`` comes back); in the target's unit a month for ``shift``,
     ``cap`` and ``floor``; for ``path`` it is a relative error of ``levels``. ``residual`` is what a ban leaves of its
     share. It works up over ``ramp`` months from ``start`` and fades over ``recovery`` months after ``end``, the last
-    month of full effect (none: it stays).
+    month before it fades (none: it stays); what a ramp has not reached by then it never reaches.
     """
 
     target: str
@@ -117,7 +117,8 @@ class Assumption:
 
     def intensity(self, months: pd.PeriodIndex) -> np.ndarray:
         """How far it works in each month (h): 0 before the start, 1 at full effect."""
-        since = months.asi8 - self.start.ordinal
+        reached = months.asi8 if self.end is None else np.minimum(months.asi8, self.end.ordinal)
+        since = reached - self.start.ordinal
         strength = np.clip((since + 1) / (self.ramp + 1), 0.0, 1.0)
         if self.end is not None:
             after = np.maximum(months.asi8 - self.end.ordinal, 0)

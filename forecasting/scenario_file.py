@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,12 @@ ASSUMPTION_KEYS = (
     "name", "target", "kind", "size", "residual", "levels", "since", "start", "end", "ramp", "recovery", "source",
     "measure", "reroute", "pass_through",
 )  # fmt: skip
+ABSOLUTE = ("shift", "cap", "floor", "path")
+"""Kinds whose size is in the unit of the target."""
 ENDLESS = pd.Period("9999-12", freq="M")
 LONGEST = 120
+LARGEST = 1000.0
+"""A thousand times as much: more is a slip."""
 AS_LISTED = "as listed"
 BELONGS = {"residual": ("ban",), "levels": ("path",), "since": ("lift",)}
 """Keys that only some kinds have."""
@@ -62,8 +67,8 @@ def parse(parsed: Mapping[str, Any], file: str, measures: Mapping[str, str], tex
     if name == BASELINE:
         table.refuse("name", f"{BASELINE} is taken by the forecast that assumes nothing: choose another")
     made = tuple(_assumption(file, cells, at, measures) for at, cells in enumerate(blocks, start=1))
-    labels = [one.label for one in made]
-    if twice := next((one for one in labels if labels.count(one) > 1), ""):
+    labels = Counter(one.label for one in made)
+    if twice := next((one for one, times in labels.items() if times > 1), ""):
         table.refuse("assumption", f"has two called {twice!r}: give each a name of its own")
     return Scenario(
         name,
@@ -86,7 +91,7 @@ def _probability(table: TomlTable) -> float | None:
 
 def _assumption(file: str, cells: Mapping[str, Any], at: int, measures: Mapping[str, str]) -> Assumption:
     table = TomlTable(file, f"assumption {at}, ", cells, ASSUMPTION_KEYS)
-    target = table.text("target", "").strip()
+    target = _line(table, "target")
     if not target:
         table.refuse("target", "is missing: name a series, a pattern or a covariate")
     passes = tuple(_pass_through(table, one, i) for i, one in enumerate(_blocks(table, "pass_through"), start=1))
@@ -105,21 +110,29 @@ def _assumption(file: str, cells: Mapping[str, Any], at: int, measures: Mapping[
     since = _month(table, "since")
     if kind == "lift" and since is None:
         table.refuse("since", 'is missing: name the first month of the break that is undone, such as "2023-08"')
+    if passes and "reroute" in cells:
+        table.refuse("reroute", "belongs to series, and this is a covariate: leave it out")
+    levels = _levels(table, kind)
+    if end is not None and len(levels) > (months := (end - start).n + 1):
+        table.refuse("levels", f"are {len(levels)}, and from {start} to {end} there are {months} months: give one each")
+    size = _size_of(table, kind)
+    if passes and (min(levels, default=1.0) <= 0 or (kind != "shift" and size.least <= -1)):
+        table.refuse("levels" if levels else "size", "takes the covariate to zero, of which no percent passes on")
     return Assumption(
         target=target,
         kind=kind,
         start=start,
         source=_source(table, measures),
-        name=table.text("name", "").strip(),
+        name=_line(table, "name"),
         end=end,
-        size=_size_of(table, kind),
+        size=size,
         residual=_bounded(table, "residual", NOTHING, 0.0, 1.0),
-        levels=_levels(table, kind),
+        levels=levels,
         since=since,
         ramp=table.whole("ramp", 0, 0, LONGEST),
         recovery=recovery,
         measure=table.text("measure", ""),
-        reroute=tuple(_reroute(table, one, i) for i, one in enumerate(_blocks(table, "reroute"), start=1)),
+        reroute=_reroutes(table),
         pass_through=passes,
         covariate=bool(passes),
     )
@@ -143,9 +156,18 @@ def _blocks(table: TomlTable, key: str) -> list[Mapping[str, Any]]:
     return found
 
 
+def _reroutes(table: TomlTable) -> tuple[Reroute, ...]:
+    found = tuple(_reroute(table, one, i) for i, one in enumerate(_blocks(table, "reroute"), start=1))
+    if len({one.to for one in found}) < len(found):
+        table.refuse("reroute", "names a series twice: keep one block for each")
+    if (most := sum(one.share.most for one in found)) > 1 + 1e-9:
+        table.refuse("reroute", f"sends up to {100 * most:g} % of what is lost: 100 % is all of it")
+    return found
+
+
 def _reroute(table: TomlTable, cells: Mapping[str, Any], at: int) -> Reroute:
     inner = TomlTable(table.file, f"{table.where}reroute {at}, ", cells, ("to", "share", "lag"))
-    to = inner.text("to", "").strip()
+    to = _line(inner, "to")
     if not to:
         inner.refuse("to", "is missing: name the series that gets the share")
     if "share" not in cells:
@@ -155,7 +177,7 @@ def _reroute(table: TomlTable, cells: Mapping[str, Any], at: int) -> Reroute:
 
 def _pass_through(table: TomlTable, cells: Mapping[str, Any], at: int) -> PassThrough:
     inner = TomlTable(table.file, f"{table.where}pass_through {at}, ", cells, ("target", "elasticity", "lag"))
-    target = inner.text("target", "").strip()
+    target = _line(inner, "target")
     if not target:
         inner.refuse("target", "is missing: name a series or a pattern, such as jp_ru.imports.*.unit_price")
     if "elasticity" not in cells:
@@ -164,7 +186,16 @@ def _pass_through(table: TomlTable, cells: Mapping[str, Any], at: int) -> PassTh
 
 
 def _month(table: TomlTable, key: str) -> pd.Period | None:
+    if str(table.cells.get(key)).startswith("0000"):
+        table.refuse(key, f"is {table.cells[key]!r}: there was no such year")
     return table.month(key, table.cells[key]) if key in table.cells else None
+
+
+def _line(table: TomlTable, key: str) -> str:
+    found = table.text(key, "").strip()
+    if not found.isprintable():
+        table.refuse(key, f"is {found!r}: write one line of plain text")
+    return found
 
 
 # --- Sizes -----------------------------------------------------------------------------------------------
@@ -174,13 +205,13 @@ def _size_of(table: TomlTable, kind: str) -> Size:
     if kind == "ban":
         return _bounded(table, "size", EVERYTHING, 0.0, 1.0)
     if kind == "path":
-        return _bounded(table, "size", NOTHING, -1.0, float("inf"))
+        return _bounded(table, "size", NOTHING, -1.0, LARGEST)
     if "size" not in table.cells:
         table.refuse("size", "is missing")
     if kind == "lift":
         return _bounded(table, "size", NOTHING, 0.0, 2.0)
     if kind in RELATIVE:
-        return _bounded(table, "size", NOTHING, -1.0, float("inf"))
+        return _bounded(table, "size", NOTHING, -1.0, LARGEST)
     size = _size(table, "size", relative=False)
     if kind in ("cap", "floor") and size.least < 0:
         table.refuse("size", f"goes down to {size.least:g}: a {kind} on trade is not negative")
@@ -206,8 +237,7 @@ def _bounded(table: TomlTable, key: str, default: Size, least: float, most: floa
     size = _size(table, key, relative=True)
     if size.least < least or size.most > most:
         beyond = size.least if size.least < least else size.most
-        bounds = f"{100 * least:g} %" + (f" to {100 * most:g} %" if most < float("inf") else " or more")
-        table.refuse(key, f"reaches {100 * beyond:g} %: give {bounds}")
+        table.refuse(key, f"reaches {100 * beyond:g} %: give {100 * least:g} % to {100 * most:g} %")
     return size
 
 
@@ -266,29 +296,30 @@ def ready(
     scenario: Scenario, catalogue: Catalogue, last: Mapping[str, pd.Period], covariates: Collection[str] = ()
 ) -> Ready:
     """The scenario held against the catalogue, the last published month of each stored series, and covariate names."""
-    relations = Relations(catalogue, tuple(last))
-    made, series, remarks = [], dict[str, None](), list[str]()
-    acts: list[tuple[Assumption, tuple[str, ...]]] = []
+    relations = _relations(catalogue, last)
+    made, series = [], dict[str, None]()
+    acts: list[_Act] = []
     for at, one in enumerate(scenario.assumptions, start=1):
         where = f"{scenario.name}, assumption {at} ({one.label})"
         settled = _settled(one, catalogue, covariates, where)
-        found = tuple(
-            dict.fromkeys(name for pattern in _patterns(settled) for name in _targets(pattern, relations, last, where))
-        )
-        _check_start(settled, found, catalogue, last, where)
+        found = tuple(name for pattern in _patterns(settled) for name in _targets(pattern, settled, relations, where))
+        _check_apart(settled, found, relations, where)
+        _check_start(settled, found, relations, last, where)
         for way in settled.reroute:
-            _check_reroute(way, settled, found, catalogue, last, where)
+            _check_reroute(way, settled, found, relations, last, where)
             series[way.to] = None
         made.append(settled)
-        acts.append((settled, found))
+        acts.append(_act(settled, found, relations))
         series.update(dict.fromkeys(found))
-    for (one, of_one), (two, of_two) in combinations(acts, 2):
-        if not scenario.ordered and (clash := _clash(one, of_one, two, of_two, relations)):
-            raise DataError(
-                f"{scenario.name}: {one.label} and {two.label} both act on {clash} in {max(one.start, two.start)}, and"
-                f' their order matters: say order = "{AS_LISTED}" at the top of the file, or keep them apart.'
-            )
-    return Ready(replace(scenario, assumptions=tuple(made)), tuple(series), tuple(remarks))
+    if not scenario.ordered:
+        _check_order(scenario.name, acts)
+    return Ready(replace(scenario, assumptions=tuple(made)), tuple(series))
+
+
+def _relations(catalogue: Catalogue, last: Mapping[str, pd.Period]) -> Relations:
+    """Who is part of whom among all that is published or can be computed from it."""
+    computed = (one for one in catalogue if one not in last and _leaves(one, catalogue) <= last.keys())
+    return Relations(catalogue, (*last, *computed))
 
 
 def _settled(one: Assumption, catalogue: Catalogue, covariates: Collection[str], where: str) -> Assumption:
@@ -321,21 +352,25 @@ def _patterns(one: Assumption) -> tuple[str, ...]:
     return tuple(through.target for through in one.pass_through) if one.covariate else (one.target,)
 
 
-def _targets(pattern: str, relations: Relations, last: Mapping[str, pd.Period], where: str) -> tuple[str, ...]:
+def _targets(pattern: str, one: Assumption, relations: Relations, where: str) -> tuple[str, ...]:
     catalogue = relations.catalogue
     try:
         found = catalogue.select([pattern])
     except CatalogueError as error:
         raise DataError(f"{where}: {error}") from error
-    there = tuple(one for one in found if _leaves(one, catalogue) <= set(last))
+    there = tuple(name for name in found if relations.holds(name))
     if not there:
         raise DataError(f"{where}: {found[0]} is in the catalogue, but these data hold no value of it.")
-    for one in there:
-        entry = catalogue[one]
-        if entry.formula == "difference" and entry.terms[0] not in relations.above(entry.terms[1]):
-            raise DataError(f"{where}: {one} is a difference: name {' or '.join(entry.terms)}.")
-    whole = Relations(catalogue, tuple(dict.fromkeys((*last, *there))))
-    return whole.topmost(there)
+    top = relations.topmost(there)
+    if not top:
+        raise DataError(f"{where}: {there[0]} is a difference: name {' or '.join(catalogue[there[0]].terms)}.")
+    units = dict.fromkeys(catalogue[name].unit for name in there if relations.assumable(name))
+    if one.kind in ABSOLUTE and not one.covariate and len(units) > 1:
+        raise DataError(
+            f"{where}: {one.kind} is in the unit of its target, and {pattern} names series in {', '.join(units)}:"
+            " name one."
+        )
+    return top
 
 
 def _leaves(series: str, catalogue: Catalogue) -> set[str]:
@@ -343,18 +378,33 @@ def _leaves(series: str, catalogue: Catalogue) -> set[str]:
     return {leaf for one in entry.terms for leaf in _leaves(one, catalogue)} if entry.derived else {series}
 
 
+def _check_apart(one: Assumption, targets: tuple[str, ...], relations: Relations, where: str) -> None:
+    """Nothing is moved twice by one assumption."""
+    owner: dict[str, int] = {}
+    for at, target in enumerate(targets):
+        for moved in sorted(relations.scaled(target)):
+            if (other := owner.setdefault(moved, at)) != at:
+                raise DataError(
+                    f"{where}: {targets[other]} and {target} both move {moved}, so that it would move twice: name"
+                    " series that share no part."
+                )
+
+
 def _check_start(
-    one: Assumption, targets: tuple[str, ...], catalogue: Catalogue, last: Mapping[str, pd.Period], where: str
+    one: Assumption, targets: tuple[str, ...], relations: Relations, last: Mapping[str, pd.Period], where: str
 ) -> None:
-    known = [last[leaf] for target in targets for leaf in _leaves(target, catalogue)] or list(last.values())
-    if one.start <= max(known):
+    moved = {name for target in targets for name in relations.moved(target)} if targets else set(last)
+    _check_ahead(one.start, moved, last, f"{where}: start {one.start}")
+    known = min((last[leaf] for target in targets for leaf in _leaves(target, relations.catalogue)), default=one.start)
+    if one.since is not None and one.since > known:
+        raise DataError(f"{where}: since {one.since} is not published yet (figures reach {known}): name a past break.")
+
+
+def _check_ahead(month: pd.Period, moved: Collection[str], last: Mapping[str, pd.Period], what: str) -> None:
+    latest = max((name for name in last if name in moved), key=lambda name: last[name].ordinal)
+    if month <= last[latest]:
         raise DataError(
-            f"{where}: start {one.start} is published already (figures reach {max(known)}): start later, or hide months"
-            " with --as-of."
-        )
-    if one.since is not None and one.since > min(known):
-        raise DataError(
-            f"{where}: since {one.since} is not published yet (figures reach {min(known)}): name a past break."
+            f"{what} is published already ({latest} reaches {last[latest]}): start later, or hide months with --as-of."
         )
 
 
@@ -362,64 +412,115 @@ def _check_reroute(
     way: Reroute,
     one: Assumption,
     targets: tuple[str, ...],
-    catalogue: Catalogue,
+    relations: Relations,
     last: Mapping[str, pd.Period],
     where: str,
 ) -> None:
+    catalogue = relations.catalogue
+    here = f"{where}: reroute to {way.to}"
     if way.to not in catalogue:
-        catalogue.select([way.to])
-        raise DataError(f"{where}: reroute to {way.to} names a pattern: name one series.")
+        try:
+            catalogue.select([way.to])
+        except CatalogueError as error:
+            raise DataError(f"{where}, reroute: {error}") from error
+        raise DataError(f"{here} names a pattern: name one series.")
     entry = catalogue[way.to]
-    if entry.formula not in ("", "difference") or not _leaves(way.to, catalogue) <= set(last):
-        raise DataError(
-            f"{where}: reroute to {way.to} cannot be: name a series that is published, or other countries'."
-        )
+    if entry.formula not in ("", "difference") or not relations.holds(way.to) or not relations.assumable(way.to):
+        raise DataError(f"{here} cannot be: name a series that is published, or other countries'.")
     for target in targets:
         if catalogue[target].formula == "ratio":
             raise DataError(f"{where}: a unit price loses nothing that could go elsewhere: leave reroute out.")
+        if way.to in relations.scaled(target):
+            raise DataError(f"{here} is to what {target} itself moves: name a series outside of it.")
         try:
             conversion(catalogue[target].unit, entry.unit)
         except DataError as error:
             raise DataError(f"{where}: reroute from {target} to {way.to}: {error}") from error
+    arrives = one.start + way.lag
+    _check_ahead(arrives, relations.moved(way.to, alone=True), last, f"{here} begins in {arrives}, which")
 
 
-def _clash(
-    one: Assumption, of_one: tuple[str, ...], two: Assumption, of_two: tuple[str, ...], relations: Relations
-) -> str:
-    """A series on which the order of the two would matter, or an empty text."""
-    if not (one.start <= _last(two) and two.start <= _last(one)):
-        return ""
-    factors = (_is_factor(one), _is_factor(two))
-    if all(factors) or one.kind == two.kind == "shift":
-        return ""
-    for a in of_one:
-        for b in of_two:
-            if _related(a, b, one, two, relations):
-                return a if a == b else f"{a} and {b}"
-    return ""
+# --- Does the order matter -------------------------------------------------------------------------------
+
+Span = tuple[pd.Period, pd.Period]
 
 
-def _related(a: str, b: str, one: Assumption, two: Assumption, relations: Relations) -> bool:
-    prices = [relations.catalogue[name].formula == "ratio" for name in (a, b)]
-    if all(prices):
-        return b in relations.family(a) or a in relations.family(b)
-    if any(prices):
-        price, other, act = (a, b, two) if prices[0] else (b, a, one)
-        value, quantity = relations.catalogue[price].terms
-        # A quantity leaves the price alone, and so does a factor on a value, which takes the quantity along.
-        return other != quantity and not _is_factor(act) and (value == other or other in relations.above(value))
-    return b in relations.family(a) or a in relations.family(b) or b in relations.above(a) or a in relations.above(b)
+@dataclass(frozen=True)
+class _Act:
+    """An assumption by what it does: series it reads, multiplies, changes, and adds to, and in which months."""
+
+    one: Assumption
+    targets: tuple[str, ...]
+    reads: frozenset[str]
+    multiplies: frozenset[str]
+    changes: frozenset[str]
+    adds: frozenset[str]
+    raises: frozenset[str]
+    looks: tuple[Span, ...]
+    works: Span
+    arrives: Span
 
 
-def _is_factor(one: Assumption) -> bool:
-    return one.covariate or one.kind in FACTORS
+def _act(one: Assumption, targets: tuple[str, ...], relations: Relations) -> _Act:
+    # A factor is the same whatever the level, unless the loss is sent elsewhere.
+    factor = (one.kind in FACTORS or bool(one.pass_through)) and not one.reroute
+    last = one.end + one.recovery if one.end is not None else ENDLESS
+    lags = [through.lag for through in one.pass_through] or [0]
+    adds = frozenset(way.to for way in one.reroute)
+    delays = [way.lag for way in one.reroute] or [0]
+    changes: frozenset[str] = frozenset().union(*(relations.moved(target) for target in targets))
+    multiplies: frozenset[str] = frozenset().union(*(relations.scaled(target) for target in targets))
+    if one.covariate and not one.pass_through:  # whatever the models make of it
+        changes = multiplies = frozenset(relations.catalogue)
+    own = frozenset({one.target} if one.covariate else ())
+    reads = (own if one.kind != "scale" else frozenset()) if one.covariate else frozenset(() if factor else targets)
+    return _Act(
+        one=one,
+        targets=targets,
+        reads=reads,
+        multiplies=multiplies,
+        changes=changes | own,
+        adds=adds,
+        raises=frozenset().union(*(relations.moved(to, alone=True) for to in adds)),
+        looks=((one.start, last), *([(one.start - 12, last - 12)] if one.kind == "growth" else [])),
+        works=(one.start + min(lags), last + max(lags)),
+        arrives=(one.start + min(delays), last + max(delays)),
+    )
 
 
-def _last(one: Assumption) -> pd.Period:
-    return one.end + one.recovery if one.end is not None else ENDLESS
+def _check_order(name: str, acts: Sequence[_Act]) -> None:
+    for one, two in permutations(acts, 2):
+        if (both := sorted(_disturbed(one, two))) and not _both_shift(one, two):
+            series = next((at for at in both if at in (*one.targets, *two.targets)), both[0])
+            first, second = sorted((one.one, two.one), key=lambda of: of.start)
+            raise DataError(
+                f"{name}: {first.label} and {second.label} both act on {series} from {second.start}, and their order"
+                f' matters: say order = "{AS_LISTED}" at the top of the file, or keep them apart.'
+            )
 
 
-# --- To start from ---------------------------------------------------------------------------------------
+def _disturbed(one: _Act, two: _Act) -> frozenset[str]:
+    """Series by which it matters to the first whether the second was there before."""
+    seen = frozenset[str]()
+    if any(_meet(span, two.works) for span in one.looks):
+        seen |= one.reads & two.changes
+    if any(_meet(span, two.arrives) for span in one.looks):
+        seen |= one.reads & two.raises
+    if _meet(one.arrives, two.works):
+        seen |= one.adds & two.multiplies
+    return seen
+
+
+def _meet(one: Span, two: Span) -> bool:
+    return one[0] <= two[1] and two[0] <= one[1]
+
+
+def _both_shift(one: _Act, two: _Act) -> bool:
+    """Shifts of one series in one direction simply add up."""
+    if not (one.one.kind == two.one.kind == "shift" and one.targets == two.targets) or one.adds or two.adds:
+        return False
+    sizes = (one.one.size, two.one.size)
+    return not one.one.covariate and (all(of.least >= 0 for of in sizes) or all(of.most <= 0 for of in sizes))
 
 
 def template(name: str, start: str) -> str:
