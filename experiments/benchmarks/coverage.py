@@ -17,6 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from forecasting import pipeline, workflow
+from forecasting.backtests import truth_of
 from forecasting.coherence import coherent
 from forecasting.experiment import rolling
 from forecasting.forecast import Forecast
@@ -24,7 +25,7 @@ from forecasting.models import forecaster
 from forecasting.panel import Panel
 from forecasting.periods import totals
 from forecasting.plan import Plan, plan
-from forecasting.tables import closure
+from forecasting.tables import all_totals, closure
 
 WORLD = (
     "jp_world.trade.value", "jp_world.exports.value", "jp_world.imports.value",
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--paths", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="folder for the raw forecasts, to be read again if there")
+    parser.add_argument("--by-series", action="store_true", help="coverage of each series as well")
     arguments = parser.parse_args()
     chosen = world_plan(arguments.model)
     panel = Panel(chosen.learned[list(chosen.modelled(chosen.core))])
@@ -50,8 +52,11 @@ def main() -> None:
     cutoffs = pd.period_range(first - spacing * back, last, freq="M")[::spacing]
     raw = raw_forecasts(arguments, panel, list(cutoffs))
     scored = [score(raw, at, panel, chosen) for at in range(len(raw)) if raw[at].cutoff[0] >= first]
-    table = summary(pd.concat(scored, ignore_index=True))
+    rows = pd.concat(scored, ignore_index=True)
+    table = summary(rows)
     print(table.to_string(index=False, float_format="%.3f"))
+    if arguments.by_series:
+        print(rows.pivot_table(index="series", columns=["coverage", "way"], values="inside").to_string(float_format="%.3f"))
     use = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = sum(one.ru_utime + one.ru_stime for one in use)
     print(f"{seconds:.0f} CPU seconds, {len(cutoffs)} cutoffs, {len(panel.series)} series")
@@ -109,18 +114,39 @@ def score(raw: list[Forecast], at: int, panel: Panel, chosen: Plan) -> pd.DataFr
         ("published", done),
     ):
         rows += _inside(stage, made, panel, "month") + _inside(stage, made, panel, "quarter")
-    rows += _quarter_from_months(done, panel)
+    rows += _quarter_from_months(done, panel) + _unit_prices(done, chosen)
     return pd.DataFrame(rows, columns=["way", "kind", "series", "cutoff", "coverage", "inside", "width"])
+
+
+def _unit_prices(made: Forecast, chosen: Plan) -> list[tuple]:
+    """The ratio of value to quantity, of a month and of a whole quarter."""
+    catalogue, names = workflow.load().catalogue, tuple(one.price for one in chosen.pairs)
+    kinds, came = (
+        all_totals(made, chosen.y.loc[: made.cutoff[0]], catalogue, names),
+        truth_of(chosen.y, catalogue, names),
+    )
+    rows = []
+    for kind in ("month", "quarter"):
+        of = kinds[kind]
+        whole = [at for at in range(len(of.labels)) if kind == "month" or of.observed[at].max() == 0]
+        truth = came[kind].reindex([of.labels[at] for at in whole]).to_numpy()
+        rows += _judged("published unit price", kind, of.series, made.cutoff[0], of.paths[:, whole], truth)
+    return rows
 
 
 def _inside(way: str, made: Forecast, panel: Panel, kind: str) -> list[tuple]:
     of = totals(made, panel.y.loc[: made.cutoff[0]], kind)
     whole = [at for at in range(len(of.labels)) if kind == "month" or of.observed[at].max() == 0]
     truth = _truth(made, panel, kind, [of.labels[at] for at in whole])
+    return _judged(way, kind, made.series, made.cutoff[0], of.paths[:, whole], truth)
+
+
+def _judged(way, kind, series, cutoff, paths, truth) -> list[tuple]:
     rows = []
     for coverage in (80, 95):
-        low, high = np.quantile(of.paths[:, whole], [0.5 - coverage / 200, 0.5 + coverage / 200], axis=0)
-        rows += _judge(way, kind, made, coverage, low, high, truth)
+        # There is no price on a path without trade.
+        low, high = np.nanquantile(paths, [0.5 - coverage / 200, 0.5 + coverage / 200], axis=0)
+        rows += _judge(way, kind, series, cutoff, coverage, low, high, truth)
     return rows
 
 
@@ -134,9 +160,13 @@ def _quarter_from_months(made: Forecast, panel: Panel) -> list[tuple]:
     for coverage in (80, 95):
         levels = [0.5 - coverage / 200, 0.5 + coverage / 200]
         low, high = np.quantile(cells, levels, axis=0).sum(axis=1)
-        rows += _judge("monthly bounds added", "quarter", made, coverage, low[None], high[None], truth)
+        rows += _judge(
+            "monthly bounds added", "quarter", made.series, made.cutoff[0], coverage, low[None], high[None], truth
+        )
         low, high = np.quantile(shuffled, levels, axis=0)
-        rows += _judge("months independent", "quarter", made, coverage, low[None], high[None], truth)
+        rows += _judge(
+            "months independent", "quarter", made.series, made.cutoff[0], coverage, low[None], high[None], truth
+        )
     return rows
 
 
@@ -148,21 +178,21 @@ def _truth(made: Forecast, panel: Panel, kind: str, labels: list[str]) -> np.nda
     return y.reindex(pd.PeriodIndex(labels, freq="M")).to_numpy()
 
 
-def _judge(way, kind, made, coverage, low, high, truth) -> list[tuple]:
+def _judge(way, kind, series, cutoff, coverage, low, high, truth) -> list[tuple]:
     inside = (truth >= low) & (truth <= high)
     size = np.abs(truth)
     return [
         (
             way,
             kind,
-            made.series[n],
-            str(made.cutoff[0]),
+            series[n],
+            str(cutoff),
             coverage,
             bool(inside[m, n]),
             float((high - low)[m, n] / size[m, n]),
         )
         for m, n in np.ndindex(inside.shape)
-        if not np.isnan(truth[m, n]) and not made.series[n].endswith("|beyond core")
+        if not np.isnan(truth[m, n]) and not series[n].endswith("|beyond core")
     ]
 
 
