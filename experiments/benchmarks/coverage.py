@@ -56,7 +56,8 @@ def main() -> None:
     table = summary(rows)
     print(table.to_string(index=False, float_format="%.3f"))
     if arguments.by_series:
-        print(rows.pivot_table(index="series", columns=["coverage", "way"], values="inside").to_string(float_format="%.3f"))
+        inside = rows.pivot_table(index="series", columns=["coverage", "way"], values="inside")
+        print(inside.to_string(float_format="%.3f"))
     use = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = sum(one.ru_utime + one.ru_stime for one in use)
     print(f"{seconds:.0f} CPU seconds, {len(cutoffs)} cutoffs, {len(panel.series)} series")
