@@ -114,6 +114,11 @@ class Told:
         return whole if whole.startswith(self.study.baseline.vintage) else self.study.baseline.vintage
 
     @cached_property
+    def git(self) -> dict[str, Any]:
+        """Commit of the project and whether files differ from it; nothing outside a repository."""
+        return git_state(project_folder()) or {}
+
+    @cached_property
     def title(self) -> str:
         """The name of the forecast's run."""
         return f"{self.study.settings['model']} {self.vintage}"
@@ -298,7 +303,7 @@ def _plain(value: object) -> str:
 
 
 def _tags(told: Told) -> dict[str, str]:
-    git = git_state(project_folder()) or {}
+    git = told.git
     tags = {
         "vintage": told.vintage,
         "digest": told.digest[:16],

@@ -76,7 +76,7 @@ def record(
         _write_all(client, experiment, told, missing, parent, until)
         mark_latest(client, experiment, told.key)
         if missing or told.key not in there:
-            set_tags(client, experiment, {"mlflow.note.content": HOW_TO_READ}, _views(told))
+            _describe(client, experiment, told)
             base.analyse(address)
         found = links(address, experiment) if base.is_server(address) else {}
     return Recorded(EXPERIMENT, len(missing), len(study.scenarios) - len(missing), found)
@@ -140,7 +140,14 @@ def _write(client: Any, experiment: str, told: Told, sheet: Sheet, marks: Mappin
     return write(client, experiment, sheet, whole, data, int(time.time() * 1000), context)
 
 
-def _views(told: Told) -> dict[str, str]:
+def _describe(client: Any, experiment: str, told: Told) -> None:
+    """How to read the experiment, and its saved views with what these scenarios change."""
     import mlflow
 
-    return scenario_view_tags([metric_name(one) for one in told.columns[:MOST_COLUMNS]], mlflow.__version__)
+    series = [metric_name(one) for one in told.columns[:MOST_COLUMNS]]
+    tags = {
+        "mlflow.note.content": HOW_TO_READ,
+        "mlflow.experiment.primaryMetric.name": f"quarter_pct/{series[0]}",
+        "mlflow.experiment.primaryMetric.greaterIsBetter": "true",
+    }
+    set_tags(client, experiment, tags, scenario_view_tags(series, mlflow.__version__))

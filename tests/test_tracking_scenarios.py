@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -175,6 +176,16 @@ def test_without_a_whole_quarter_the_last_month_is_judged(study: Study) -> None:
     found = scenario_sheet(Told(short, str), study.scenarios[1])
     assert found.params["period"] == "2027-03"
     assert found.tags["effect"] == "s1 −50.0 %"
+
+
+def test_columns_and_charts_are_of_what_changes_one_a_good(study: Study) -> None:
+    assert Told(study, str).columns == ["s0", "s1", "s2"]
+    assert Told(some(study, "half-s1"), str).columns == ["s1"]
+    assert Told(some(study, "nothing"), str).columns == ["s0", "s1", "s2"]
+    named = {"s0": "a.b.cars.value", "s1": "a.b.cars.quantity", "s2": "a.b.lng.value"}
+    renamed = study.table.assign(series=study.table["series"].replace(named))
+    official = replace(study, table=renamed, baseline=replace(study.baseline, series=tuple(named.values())))
+    assert Told(official, str).columns == ["a.b.cars.value", "a.b.lng.value"]
 
 
 @pytest.mark.parametrize(
@@ -381,3 +392,39 @@ def test_a_slow_store_is_left_in_time_and_finished_by_the_next(home: Path, study
     monkeypatch.setattr(tracking_scenarios, "PATIENCE_SECONDS", 0.0)
     assert "too slow: 1 scenario written" in record_or_say(study)
     assert record(study).sent == 2
+
+
+# --- In a browser ----------------------------------------------------------------------------------------
+
+
+def test_the_page_lists_scenarios_flat_the_hardest_first_and_draws_them(home: Path, study: Study) -> None:
+    ui = pytest.importorskip("test_mlflow_ui", reason="no playwright here: pip install 'tradecast[browser]'")
+    if ui.BROWSER is None:
+        pytest.skip("no browser here: apt-get install chromium to see the page")
+    record(study)
+    with (home / "log").open("w+") as log:
+        server = ui._start(log)
+        try:
+            _look(ui, ui._links(server, home / "log"))
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _look(ui: Any, links: list[str]) -> None:
+    with ui.playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=ui.BROWSER, args=ui.FLAGS)
+        page = browser.new_context(viewport={"width": 1400, "height": 1600}).new_page()
+        page.set_default_timeout(ui.SECONDS)
+        page.goto(links[0])
+        page.get_by_role("link", name="no-s0").wait_for()
+        ui._close_assistant(page)
+        names = page.locator("a", has_text=re.compile(r"^(no-s0|half-s1|nothing|seasonal_naive 2026-08)$"))
+        found = names.all_inner_texts()
+        assert (found[0], found[-1], len(found)) == ("no-s0", "seasonal_naive 2026-08", 4)
+        page.get_by_text("s0 −9").first.wait_for()  # the effect
+        page.get_by_role("columnheader", name="quarter_pct/s0").first.wait_for()
+        page.goto(links[1])
+        page.get_by_text("month/s0", exact=True).first.wait_for()
+        page.locator(".js-plotly-plot .scatterlayer .trace").nth(2).wait_for(state="attached")
+        browser.close()
