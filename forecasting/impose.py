@@ -115,14 +115,15 @@ class _Desk:
             return before * (1.0 - strength * size * (1.0 - self._drawn(one, "residual", one.residual)))
         if one.kind == "scale":
             return before * (1.0 + strength * size)
+        if one.kind == "shift":
+            return _not_below_zero(before, before + strength * size)
         if one.kind == "growth":
             return self._grown(target, before, strength, size)
         goal = {
-            "shift": lambda: np.maximum(before + size, 0.0) if (before >= 0).all() else before + size,
             "cap": lambda: np.minimum(before, size),
             "floor": lambda: np.maximum(before, size),
             "path": lambda: self._levels(one) * (1.0 + size),
-            "lift": lambda: before + size * (self._normal(one, target) - before),
+            "lift": lambda: _not_below_zero(before, before + size * (self._normal(one, target) - before)),
         }[one.kind]()
         return _towards(before, goal, strength)
 
@@ -375,6 +376,11 @@ class _Desk:
 
     def _drawn(self, one: Assumption, what: str, size: Size) -> np.ndarray:
         return one.draws(what, size, len(self.base.paths), self.ground.seed)[:, None]
+
+
+def _not_below_zero(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """What was never negative stays so (P × h)."""
+    return np.maximum(after, 0.0) if (before >= 0).all() else after
 
 
 def _later(values: np.ndarray, lag: int, before: float) -> np.ndarray:

@@ -394,14 +394,15 @@ def _check_start(
     one: Assumption, targets: tuple[str, ...], relations: Relations, last: Mapping[str, pd.Period], where: str
 ) -> None:
     moved = {name for target in targets for name in relations.moved(target)} if targets else set(last)
-    _check_ahead(one.start, moved, last, f"{where}: start {one.start}")
-    known = min((last[leaf] for target in targets for leaf in _leaves(target, relations.catalogue)), default=one.start)
+    leaves = [leaf for target in targets for leaf in _leaves(target, relations.catalogue)]
+    _check_ahead(one.start, dict.fromkeys((*leaves, *sorted(moved))), last, f"{where}: start {one.start}")
+    known = min((last[leaf] for leaf in leaves), default=one.start)
     if one.since is not None and one.since > known:
         raise DataError(f"{where}: since {one.since} is not published yet (figures reach {known}): name a past break.")
 
 
 def _check_ahead(month: pd.Period, moved: Collection[str], last: Mapping[str, pd.Period], what: str) -> None:
-    latest = max((name for name in last if name in moved), key=lambda name: last[name].ordinal)
+    latest = max((name for name in moved if name in last), key=lambda name: last[name].ordinal)
     if month <= last[latest]:
         raise DataError(
             f"{what} is published already ({latest} reaches {last[latest]}): start later, or hide months with --as-of."
@@ -508,7 +509,14 @@ def _disturbed(one: _Act, two: _Act) -> frozenset[str]:
         seen |= one.reads & two.raises
     if _meet(one.arrives, two.works):
         seen |= one.adds & two.multiplies
+    if _meet(one.arrives, two.arrives) and not (_only_takes(one.one) and _only_takes(two.one)):
+        seen |= one.adds & two.raises
     return seen
+
+
+def _only_takes(one: Assumption) -> bool:
+    """Whether it never raises its target, so that what it re-routes never leaves the series that gets it."""
+    return one.kind in ("ban", "cap") or (one.kind in ("scale", "shift") and one.size.most <= 0)
 
 
 def _meet(one: Span, two: Span) -> bool:

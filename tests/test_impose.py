@@ -62,11 +62,11 @@ def holds_identities(made: Forecast, base: Forecast) -> None:
             continue
         own = [one for one in CATALOGUE.children(entry.id) if one in made.series]
         inside = sum((made.column(one) for one in own), np.zeros(made.paths.shape[:2]))
-        room = near * (base.column(entry.id) + made.column(entry.id))
+        room = near * (base.column(entry.id).mean() + made.column(entry.id))
         assert (inside <= made.column(entry.id) + room).all(), entry.id
     for good in ("cars", "gas"):
         for of in ("value", "quantity"):
-            whole = made.column(f"world.{good}.{of}") + base.column(f"world.{good}.{of}")
+            whole = made.column(f"world.{good}.{of}") + base.column(f"world.{good}.{of}").mean()
             assert (values(made, f"other.{good}.{of}") >= -near * whole).all()
 
 
@@ -270,6 +270,12 @@ def test_a_lift_goes_its_share_of_the_way_to_the_seasonal_level_before_the_break
     normal = np.array([known[[month.month == at.month for month in known.index]].mean() for at in MONTHS[AT:]])
     before = values(FULL, target)[:, AT:]
     assert np.allclose(made, before + share * (normal - before), rtol=1e-9)
+
+
+def test_a_lift_beyond_the_seasonal_level_stops_at_nothing() -> None:
+    lifted = assume("ru.gas.value", "lift", 2.0, since=pd.Period("2025-03", "M"))
+    made = under(lifted, base=FULL).column("ru.gas.value")
+    assert made.min() == 0.0
 
 
 def _others_history() -> pd.Series:
