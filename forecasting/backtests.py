@@ -3,7 +3,7 @@
 Two steps, both spread over processes. Fitting: one model on one series over all cutoffs (a global model: all series
 over half a year) makes a part, kept on disk under a name that hashes all that decides it, so that a killed run goes
 on where it stopped. Scoring: the parts of one model become forecasts, which are calibrated, coupled and made coherent
-if asked for, and held against the truth. Parts hold exact 64-bit paths, not rounded ones, because a resumed run must give
+if asked for, and held against the truth. Parts hold exact 64-bit paths, not rounded ones: a resumed run must give
 the same bytes as an undisturbed one and as a live forecast; 500 paths × 6 months are 24 kB a series and cutoff.
 """
 
@@ -537,7 +537,10 @@ def _finished(task: Scoring, made: Sequence[Forecast | None]) -> Iterator[tuple[
 def _through_the_chain(task: Scoring, made: Sequence[Forecast | None], at: int) -> Forecast:
     """Calibrated, coupled and coherent, as `tradecast forecast` does it."""
     fold = task.folds[at]
-    core, below = (_calibrated(task, made, at, group) for group in (fold.core, fold.below))
+    core = _calibrated(task, made, at, fold.core)
+    families = [fold.plan.modelled(one) for one in fold.plan.families] if fold.below else []
+    found = [one for family in families if (one := _calibrated(task, made, at, family))]
+    below = side_by_side(found) if found else None
     if core and below and (len(core.series) < len(fold.core) or len(below.series) < len(fold.below)):
         below = None  # something failed, so that what lies below the core cannot be shared out
     return coherent(core, below, fold.plan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -18,7 +18,9 @@ from forecasting.tables import closure
 
 @dataclass(frozen=True)
 class Plan:
-    """``core`` is modelled and reconciled first; ``below`` only where something outside the core is shown.
+    """``core`` is modelled and reconciled first; ``families`` beneath it only where something of them is shown.
+
+    A family is what one sum ties together, and what has no sum: it is calibrated and coupled by itself.
 
     ``y`` (T × n) holds every series that is traded or summed; ``shown`` is what the user sees. ``pairs`` are the values
     that are tied to a quantity by a unit price, which is modelled as well. The numbers of a series never depend on what
@@ -27,12 +29,17 @@ class Plan:
 
     shown: tuple[str, ...]
     core: tuple[str, ...]
-    below: tuple[str, ...]
+    families: tuple[tuple[str, ...], ...]
     core_tree: Tree
     listed_tree: Tree
     pairs: tuple[Pair, ...]
     y: pd.DataFrame
     remarks: tuple[str, ...]
+
+    @property
+    def below(self) -> tuple[str, ...]:
+        """All that is modelled outside the core."""
+        return tuple(one for family in self.families for one in family)
 
     @property
     def learned(self) -> pd.DataFrame:
@@ -72,24 +79,42 @@ def plan(
         *(one for one in listed.bottom if one not in core),
         *_every_loose(stored, core, listed, loose, catalogue),
     )
-    # A quantity that is itself part of a sum cannot follow its value.
-    free = [one for one in core if one not in cores.nodes], [one for one in below if one not in listed.nodes]
-    pairs = [
-        one
-        for group, quantities in zip((core, below), free, strict=True)
-        for one in pairs_of(catalogue, group)
-        if one.quantity in quantities and months_traded(y, one) >= min_months
-    ]
+    root = _roots(below, listed, pairs_of(catalogue, below))
+    roots = list(dict.fromkeys(root(one) for one in below if root(one) in {root(other) for other in outside}))
+    families = tuple(tuple(dict.fromkeys(one for one in below if root(one) == of)) for of in roots)
+    shown_tree = Tree({whole: parts for whole, parts in listed.parts.items() if root(whole) in roots}, listed.suffix)
+    tied = [(core, cores), (below, listed)]
     return Plan(
         shown,
         core if any(one in core for one in needed) or in_tree else (),
-        tuple(dict.fromkeys(below)) if outside else (),
+        families,
         cores,
-        listed,
-        tuple(pairs),
+        shown_tree,
+        tuple(pair for series, sums in tied for pair in _pairs(y, catalogue, series, sums, min_months)),
         y[[one for one in y.columns if y[one].notna().sum() >= min_months]],
         tuple(remarks),
     )
+
+
+def _roots(below: Sequence[str], listed: Tree, pairs: Sequence[Pair]) -> Callable[[str], str]:
+    """The whole at the top of a series' family; that of its value for a quantity in no sum, nothing for all others."""
+    values = {one.quantity: one.value for one in pairs}
+
+    def root(one: str) -> str:
+        if one in listed.nodes:
+            whole = listed.parent_of(one)
+            return root(whole) if whole else one
+        return root(values[one]) if one in values else ""
+
+    return root
+
+
+def _pairs(
+    y: pd.DataFrame, catalogue: Catalogue, series: tuple[str, ...], sums: Tree, min_months: int
+) -> tuple[Pair, ...]:
+    """Pairs among these series with prices enough; a quantity that is part of a sum cannot follow its value."""
+    free = [one for one in pairs_of(catalogue, series) if one.quantity not in sums.nodes]
+    return tuple(one for one in free if months_traded(y, one) >= min_months)
 
 
 def _every_loose(

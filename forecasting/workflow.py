@@ -18,6 +18,7 @@ from forecasting.coherence import coherent
 from forecasting.compute import Progress, silent
 from forecasting.covariates import with_covariates
 from forecasting.errors import DataError
+from forecasting.experiment import side_by_side
 from forecasting.facts import check_facts
 from forecasting.forecast import Forecast
 from forecasting.models import forecaster
@@ -184,16 +185,16 @@ def cube(request: Request, progress: Progress = silent, dataset: Dataset | None 
         request.workers, request.cache, progress,
     )  # fmt: skip
     core = run(chosen.modelled(chosen.core)) if chosen.core else None
-    below = run(chosen.modelled(chosen.below)) if chosen.below else None
-    pieces = tuple(one for one in (core, below) if one)
+    families = [run(chosen.modelled(family)) for family in chosen.families]
+    below = side_by_side([one.forecast for one in families]) if families else None
     return Cube(
-        coherent(core.forecast if core else None, below.forecast if below else None, chosen),
+        coherent(core.forecast if core else None, below, chosen),
         chosen.y,
         chosen.shown,
         dataset,
         seen.digest()[:12],
-        tuple((run, of) for of in (chosen.core, chosen.below) if of),
-        pieces,
+        tuple((run, of) for of in (chosen.core, *chosen.families) if of),
+        tuple(one for one in (core, *families) if one),
         (*dataset.remarks, *said, *chosen.remarks),
     )
 
