@@ -559,7 +559,7 @@ def anything(draw: st.DrawFn) -> Assumption:
     return made
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(first=anything(), second=anything())
 def test_what_is_let_be_commutes(first, second) -> None:
     try:
