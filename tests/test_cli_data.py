@@ -54,10 +54,10 @@ def test_list_shows_every_stored_series_unbroken(run: Run, stored: set[str], wid
     assert (code, err) == (0, "")
     assert len(stored) == 70
     assert stored <= words_of(out)
-    assert "115 series: 70 stored, 45 computed." in out
+    assert "133 series: 70 stored, 63 computed." in out
     assert len([line for line in out.splitlines() if line.startswith("* ")]) == 17
     assert f"computed: {TRADE.replace('trade', 'exports')} + {TRADE.replace('trade', 'imports')}" in out
-    assert len(re.findall(r"\d{4}-\d\d … 2026-08", out)) == 115
+    assert len(re.findall(r"\d{4}-\d\d … 2026-08", out)) == 133
 
 
 def test_list_of_a_pattern(run: Run) -> None:
