@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 
@@ -63,8 +64,9 @@ class Catalogue(Mapping[str, Series]):
 
     def __post_init__(self) -> None:
         ids = [series.id for series in self.entries]
-        if twice := sorted({one for one in ids if ids.count(one) > 1}):
-            raise CatalogueError(f"The catalogue lists {twice[0]} twice: keep one row per series.")
+        if len(set(ids)) < len(ids):
+            twice = min(one for one, count in Counter(ids).items() if count > 1)
+            raise CatalogueError(f"The catalogue lists {twice} twice: keep one row per series.")
         object.__setattr__(self, "_by_id", dict(zip(ids, self.entries, strict=True)))
         for series in self.entries:
             for needed in (*series.terms, *filter(None, [series.parent, series.within])):

@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 import forecasting.tracking_store as base
-from forecasting import __version__, champion, champion_file, store, tracking, workflow
+from forecasting import __version__, champion, champion_file, store, tracking, tracking_client, workflow
 from forecasting.backtest_files import Result
 from forecasting.champion import Verdict
 from forecasting.champion_file import Champion
@@ -72,7 +72,7 @@ def exists(uri: str | None = None) -> bool:
 def agree(uri: str | None = None) -> tuple[dict[str, Champion], tuple[str, ...]]:
     """The champions of the registry, and what had to be mended in champion.json for it to say the same."""
     address = base.tracking_uri(uri)
-    with tracking._store(address) as client:
+    with tracking_client.session(address) as client:
         return _agree(client, address)
 
 
@@ -136,7 +136,7 @@ def _champion(group: str, version: Any, uri: str) -> Champion:
 
 def history(uri: str | None = None, group: str = "") -> list[Past]:
     """Every version of every group, the newest first."""
-    with tracking._store(base.tracking_uri(uri)) as client:
+    with tracking_client.session(base.tracking_uri(uri)) as client:
         found = []
         for model in client.search_registered_models(filter_string=f"name LIKE '{PREFIX}%'", max_results=1000):
             own = model.name.removeprefix(PREFIX)
@@ -177,7 +177,7 @@ def promote(result: Result, group: str, label: str = "", uri: str | None = None,
     ``force`` is the reason of who overrules; the conditions that failed are recorded beside it.
     """
     address = base.tracking_uri(uri)
-    with tracking._store(address) as client:
+    with tracking_client.session(address) as client:
         return _promote(client, address, result, group, label, force)
 
 
@@ -187,7 +187,7 @@ def _promote(client: Any, uri: str, result: Result, group: str, label: str, forc
     if not verdict.passed and not force:
         return Promoted(verdict)
     dataset = workflow.load()
-    tags = _tags(verdict, dataset, tracking._clean()(force) if not verdict.passed else "")
+    tags = _tags(verdict, dataset, tracking_client.cleaner()(force) if not verdict.passed else "")
     if present and _same_evidence(client, present, tags, _store_name(uri)):
         return Promoted(verdict, present)
     made = _register(client, uri, result, verdict, dataset, tags)
@@ -226,7 +226,7 @@ def _register(
     client: Any, uri: str, result: Result, verdict: Verdict, dataset: workflow.Dataset, tags: Mapping[str, str]
 ) -> Champion:
     name = PREFIX + verdict.group
-    experiment = tracking._experiment(client, uri, EXPERIMENT)
+    experiment = tracking_client.experiment_id(client, uri, EXPERIMENT)
     _clear_half_written(client, experiment)
     note = _note(verdict, tags)
     run = client.create_run(
@@ -250,7 +250,7 @@ def _linked(name: str, version: Any) -> str:
 
 
 def _short(tags: Mapping[str, str]) -> dict[str, str]:
-    return {name: value[: tracking.LONGEST_TAG] for name, value in tags.items()}
+    return {name: value[: tracking_client.LONGEST_TAG] for name, value in tags.items()}
 
 
 def _clear_half_written(client: Any, experiment: str) -> None:
@@ -383,7 +383,7 @@ def _log_numbers(client: Any, run: str, number: str, result: Result, verdict: Ve
     """What it was judged by, with the model and the data of the backtest: MLflow's page of models sorts by these."""
     from mlflow.entities import DatasetInput, InputTag, Metric
 
-    data = tracking._dataset(result)
+    data = tracking.dataset_of(result)
     client.log_inputs(run, [DatasetInput(data, [InputTag("mlflow.data.context", "backtest")])])
     when = finished_at(result)
     where = {"model_id": number, "dataset_name": data.name, "dataset_digest": data.digest}

@@ -48,7 +48,7 @@ class Ground:
     """What an assumption is imposed upon besides the paths.
 
     ``history`` (T × n) holds published values; ``covariates`` (months × k) the levels that a changed covariate starts
-    from; ``responses`` what the models make of one, by the label of the assumption. ``spillover`` lets series move that
+    from; ``responses`` what the models make of one, by the assumption. ``spillover`` lets series move that
     are no part of a target, as their past forecast errors went with its own.
     """
 
@@ -56,7 +56,7 @@ class Ground:
     history: pd.DataFrame
     seed: int = 0
     covariates: pd.DataFrame = field(default_factory=pd.DataFrame)
-    responses: Mapping[str, Response] = field(default_factory=dict)
+    responses: Mapping[Assumption, Response] = field(default_factory=dict)
     spillover: bool = False
 
 
@@ -175,7 +175,7 @@ class _Desk:
         return np.asarray(level / base)
 
     def _respond(self, one: Assumption) -> None:
-        response = self.ground.responses[one.label]
+        response = self.ground.responses[one]
         drawn = self._drawn(one, "size", one.size)[:, 0]
         for series, factors in response.factors.items():
             at = np.stack([np.interp(drawn, response.sizes, column) for column in factors.T], axis=1)
@@ -231,13 +231,14 @@ class _Desk:
         if total in self.cells:
             self.cells[total] = self._published(total, after)
 
-    def _add(self, series: str, change: np.ndarray) -> None:
-        """Add (P × h) to a series itself, not to its parts; its partner moves with it at their unit price."""
+    def _add(self, series: str, change: np.ndarray, worth: np.ndarray | None = None) -> None:
+        """Add (P × h) to a series itself, not to its parts; its partner moves by ``worth``, or at their unit price."""
         root = self._root(series)
         moved = {root: self._raised(root, change)}
         if partner := self.relations.partner(series):
             held = self._root(partner)
-            moved[held] = self._raised(held, (moved[root] - self.cells[root]) * self._rate(partner, series))
+            by = (moved[root] - self.cells[root]) * self._rate(partner, series) if worth is None else worth
+            moved[held] = self._raised(held, by)
         self._strike(root, moved)
 
     def _root(self, series: str) -> str:
@@ -282,7 +283,13 @@ class _Desk:
         share = self._drawn(one, f"reroute {way.to}", way.share)
         goes = _later(lost, way.lag, 0.0) * share * conversion(catalogue[target].unit, catalogue[way.to].unit)
         if goes.any():
-            self._add(way.to, goes)
+            worth = _later(lost * self._price_here(target), way.lag, 0.0) * share if way.at_origin else None
+            self._add(way.to, goes, worth)
+
+    def _price_here(self, target: str) -> np.ndarray:
+        """Value of one of the target in the baseline, or its quantity for one of a value (P × h)."""
+        partner = self.relations.partner(target)
+        return self._rate(partner, target, self.old) if partner else np.zeros(self.base.paths.shape[:2])
 
     def spill_over(self) -> None:
         """Move what no assumption reached, by regression on the targets' changes over the paths of the baseline."""
@@ -327,9 +334,9 @@ class _Desk:
             return np.asarray(sum(others, first))
         return first - others[0] * conversion(self.ground.catalogue[entry.terms[1]].unit, entry.unit)
 
-    def _rate(self, partner: str, series: str) -> np.ndarray:
+    def _rate(self, partner: str, series: str, cells: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
         """One by the other on every path (P × h); the mean rate where one of them is nothing."""
-        top, base = self._values(partner), self._values(series)
+        top, base = self._values(partner, cells), self._values(series, cells)
         usual = np.broadcast_to(self._per_unit(partner, series), base.shape)
         return np.divide(top, base, out=usual.copy(), where=(top > 0) & (base > 0))
 

@@ -61,11 +61,15 @@ EVERYTHING = Size((1.0,))
 
 @dataclass(frozen=True)
 class Reroute:
-    """A share of what the targets lose goes to the series ``to``, ``lag`` months later."""
+    """A share of what the targets lose goes to the series ``to``, ``lag`` months later.
+
+    Its value there is at the unit price of the destination, or (``at_origin``) at the one that it was forecast at here.
+    """
 
     to: str
     share: Size
     lag: int = 0
+    at_origin: bool = False
 
 
 @dataclass(frozen=True)

@@ -166,13 +166,15 @@ def _reroutes(table: TomlTable) -> tuple[Reroute, ...]:
 
 
 def _reroute(table: TomlTable, cells: Mapping[str, Any], at: int) -> Reroute:
-    inner = TomlTable(table.file, f"{table.where}reroute {at}, ", cells, ("to", "share", "lag"))
+    inner = TomlTable(table.file, f"{table.where}reroute {at}, ", cells, ("to", "share", "lag", "price"))
     to = _line(inner, "to")
     if not to:
         inner.refuse("to", "is missing: name the series that gets the share")
     if "share" not in cells:
         inner.refuse("share", 'is missing: such as "80 %"')
-    return Reroute(to, _bounded(inner, "share", NOTHING, 0.0, 1.0), inner.whole("lag", 0, 0, LONGEST))
+    price = inner.one_of("price", ("destination", "origin"), "destination")
+    share = _bounded(inner, "share", NOTHING, 0.0, 1.0)
+    return Reroute(to, share, inner.whole("lag", 0, 0, LONGEST), price == "origin")
 
 
 def _pass_through(table: TomlTable, cells: Mapping[str, Any], at: int) -> PassThrough:
@@ -289,7 +291,6 @@ class Ready:
 
     scenario: Scenario
     series: tuple[str, ...]
-    remarks: tuple[str, ...] = ()
 
 
 def ready(
@@ -564,4 +565,5 @@ source = "judgement of the trade desk"    # a legal act, an official page, or wh
 to = "jp_other.exports.transport.motor_vehicles.cars.quantity"
 share = "50 %"
 lag = 2
+price = "origin"            # it is worth there what it was worth here; without this line: the unit price there
 '''

@@ -153,7 +153,7 @@ def worlds(
     cube = cube_for(request, needed, model, progress, dataset)
     ground = _ground(cube, settled, request, spillover)
     forecasts = {BASELINE: cube.forecast, **{one.name: impose(cube.forecast, one, ground) for one in settled}}
-    said = (*(line for one in prepared for line in one.remarks), *_late(settled, cube))
+    said = tuple(_late(settled, cube))
     settings = {
         "model": cube.forecast.model, "horizon": request.horizon, "paths": request.paths, "seed": request.seed,
         "spillover": spillover, "vintage": cube.vintage,
@@ -203,18 +203,13 @@ def _late(scenarios: Sequence[Scenario], cube: Cube) -> list[str]:
 
 
 def _ground(cube: Cube, scenarios: Sequence[Scenario], request: Request, spillover: bool) -> Ground:
-    acting = {
-        one.label: one
-        for scenario in scenarios
-        for one in scenario.assumptions
-        if one.covariate and not one.pass_through
-    }
+    acting = [one for scenario in scenarios for one in scenario.assumptions if one.covariate and not one.pass_through]
     return Ground(
         cube.dataset.catalogue,
         cube.y,
         request.seed,
         cube.runs[0][0].panel.x,
-        {label: _response(one, cube) for label, one in acting.items()},
+        {one: _response(one, cube) for one in acting},
         spillover,
     )
 
@@ -259,15 +254,19 @@ def _changed(x: pd.DataFrame, one: Assumption, size: float) -> pd.DataFrame:
 
 
 def _contributions(scenario: Scenario, cube: Cube, ground: Ground) -> pd.DataFrame:
-    """What each assumption adds to the mean of every period (Shapley; in the order listed beyond six)."""
-    catalogue, shown = cube.dataset.catalogue, cube.shown
+    """What each assumption adds to the mean of every period (Shapley; in the order listed beyond six).
+
+    Not of unit prices: a mean over the paths that have one does not add up.
+    """
+    catalogue = cube.dataset.catalogue
+    shown = tuple(one for one in cube.shown if catalogue[one].formula != "ratio")
 
     def worth(group: tuple[int, ...]) -> np.ndarray:
         some = replace(scenario, assumptions=tuple(scenario.assumptions[at] for at in group))
         totals = all_totals(impose(cube.forecast, some, ground), cube.y, catalogue, shown)
-        return np.concatenate([np.nanmean(totals[kind].paths, axis=0).ravel() for kind in KINDS])
+        return np.concatenate([totals[kind].paths.mean(axis=0).ravel() for kind in KINDS])
 
-    if not scenario.assumptions:
+    if not scenario.assumptions or not shown:
         return pd.DataFrame(columns=list(CONTRIBUTION_COLUMNS))
     layout = all_totals(cube.forecast, cube.y, catalogue, shown)
     rows = pd.DataFrame(

@@ -26,8 +26,8 @@ def read_toml(path: Path) -> tuple[dict[str, Any], str]:
         raise DataError(f"{path} cannot be read: {cause.strerror or cause}.") from cause
     except UnicodeDecodeError as cause:
         raise DataError(f"{path} is not UTF-8 text: save it as UTF-8.") from cause
-    except tomllib.TOMLDecodeError as cause:
-        raise DataError(f"{path.name} is not TOML: {cause}.") from cause
+    except (tomllib.TOMLDecodeError, ValueError, RecursionError) as cause:
+        raise DataError(f"{path.name} is not TOML: {' '.join(str(cause).split())}.") from cause
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TomlTable:
                 self.refuse(key, f"is no key here{nearest(key, self.known)}: there are {', '.join(self.known)}")
 
     def refuse(self, key: str, why: str) -> NoReturn:
-        raise DataError(f"{self.file}: {self.where}{key} {why}.")
+        raise DataError(f"{self.file}: {self.where}{' '.join(key.split())} {why}.")
 
     def text(self, key: str, default: str) -> str:
         found = self.cells.get(key, default)

@@ -46,7 +46,6 @@ from forecasting.tracking_view import links, view_tags
 SERIES = ".series"
 PATIENCE_SECONDS = 300.0
 # The names by which the registry of champions calls them.
-_store, _experiment, _clean, LONGEST_TAG = session, experiment_id, cleaner, tracking_client.LONGEST_TAG
 
 
 def record(folder: Path, uri: str | None = None, per_series_runs: bool = False, patience: float = 1e9) -> Recorded:
@@ -151,10 +150,11 @@ def _write_all(client: Any, experiment: str, done: Result, made: Iterable[Sheet]
 
 
 def _write(client: Any, experiment: str, done: Result, sheet: Sheet, marks: Mapping[str, str]) -> None:
-    write(client, experiment, sheet, marks, _dataset(done), finished_at(done), "backtest")
+    write(client, experiment, sheet, marks, dataset_of(done), finished_at(done), "backtest")
 
 
-def _dataset(done: Result) -> Any:
+def dataset_of(done: Result) -> Any:
+    """The data of a backtest as an MLflow dataset, known by its vintage."""
     profile = {
         "series": int(done.rows["series"].nunique()),
         "last cutoff": str(done.rows["cutoff"].max()),

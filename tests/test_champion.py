@@ -270,12 +270,12 @@ def test_nothing_registered_is_said_in_a_line(project, monkeypatch, capsys) -> N
 @pytest.fixture(scope="module")
 def empty_store(tmp_path_factory) -> Path:
     """A database without anything in it: making one takes seconds."""
-    import forecasting.tracking as tracking
+    from forecasting import tracking_client
 
     file = tmp_path_factory.mktemp("store") / "mlflow.db"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRADECAST_CACHE", str(file.parent))
-        with tracking._store(f"sqlite:///{file}") as client:
+        with tracking_client.session(f"sqlite:///{file}") as client:
             client.search_experiments()
     return file
 

@@ -129,6 +129,32 @@ def test_new_check_show_list(tradecast: Run, tmp_path: Path, monkeypatch: pytest
     assert all(name in out for name in names)
 
 
+def test_a_covariate_acts_through_the_models_that_use_it(tradecast: Run, tmp_path: Path) -> None:
+    months = pd.period_range("2020-09", "2027-02", freq="M").astype(str)
+    yen = 120 + 20 * np.sin(np.arange(len(months)) / 5.0)
+    rng = np.random.default_rng(1)
+    y = 1000 * (yen / 120) ** 0.8 * np.exp(rng.normal(0, 0.02, len(months)))
+    known = months[:72]
+    pd.DataFrame({"month": months, "yen": yen}).to_csv(tmp_path / "x.csv", index=False)
+    pd.DataFrame({"series": "mine", "month": known, "value": y[:72]}).to_csv(tmp_path / "y.csv", index=False)
+    file = tmp_path / "weak.toml"
+    file.write_text(
+        '[[assumption]]\ntarget = "yen"\nkind = "scale"\nsource = "judgement"\nstart = "2026-10"\n'
+        'size = { uniform = ["10 %", "20 %"] }\n'
+    )
+    words = ("scenario", "run", file, "--data", tmp_path / "y.csv", "--paths", 200, "--horizon", 4, "--no-track")
+    cheap = ("--workers", 1, "--out", tmp_path / "out.csv")
+    code, _, said = tradecast(*words, *cheap, "--model", "sarima", "--covariates", tmp_path / "x.csv")
+    assert code == 0, said
+    table = pd.read_csv(tmp_path / "out.csv")
+    gap = rows(table, "weak", "month-difference", "mine")["mean"] / rows(table, "baseline", "month", "mine")["mean"]
+    assert gap["2026-09"] == 0
+    assert 0.06 < gap["2026-12"] < 0.2
+    code, _, said = tradecast(*words, *cheap, "--model", "theta")
+    assert code == 2
+    assert "--covariates" in said
+
+
 def test_mix_is_one_forecast_with_shares(tradecast: Run, tmp_path: Path) -> None:
     code, out, _ = tradecast(
         "scenario", "mix", "car-ban-all", "lng-stop", *CHEAP, "--series", TRADE, "--out", tmp_path / "mix.csv",
@@ -164,8 +190,8 @@ def test_weights_learn_from_the_months_that_landed(tradecast: Run, tmp_path: Pat
 
 def test_a_condition_holds_as_a_total(tradecast: Run, tmp_path: Path) -> None:
     code, out, _ = tradecast(
-        "scenario", "condition", f"{LNG} FY2026 = 4500", *CHEAP, "--series", LNG, "--series", TRADE, "--out",
-        tmp_path / "c.csv",
+        "scenario", "condition", f"{LNG} FY2026 = 4500", *CHEAP, "--no-track", "--series", LNG, "--series", TRADE,
+        "--out", tmp_path / "c.csv",
     )  # fmt: skip
     assert code == 0
     assert "standard deviations out" in out
@@ -219,7 +245,7 @@ def test_a_replay_scores_the_ban_of_2023(tradecast: Run, tmp_path: Path) -> None
     ],
 )
 def test_mistakes_are_one_line(tradecast: Run, words: tuple[str, ...], said: str) -> None:
-    cheap = CHEAP if words[0] not in ("new",) else ()
+    cheap = {"new": (), "condition": (*CHEAP, "--no-track")}.get(words[0], CHEAP)
     code, _, error = tradecast("scenario", *words, *cheap)
     assert code == 2
     assert said in error

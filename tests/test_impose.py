@@ -357,6 +357,15 @@ def test_all_of_it_at_once_leaves_the_world_as_it_was(size, good) -> None:
     assert np.allclose(made.column(world), BASE.column(world), rtol=1e-9)
 
 
+def test_what_goes_elsewhere_may_keep_the_price_it_had_here() -> None:
+    way = Reroute("other.gas.quantity", Size((1.0,)), at_origin=True)
+    made = under(assume("ru.gas.quantity", "ban", 0.5, reroute=(way,)), base=FULL)
+    assert (made.column("ru.gas.value") < FULL.column("ru.gas.value")).any()
+    for one in ("world.gas.quantity", "world.gas.value"):
+        assert np.allclose(made.column(one), FULL.column(one), rtol=1e-9)
+    holds_identities(made, FULL)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     to=st.sampled_from(["other.cars.value", "world.imports", "ru.coal.value", "ru.tools.value", "ru.exports"]),

@@ -29,6 +29,10 @@ Files = Annotated[
 ]
 Explain = Annotated[bool, typer.Option(help="Show what each assumption adds, and what each model chose.")]
 Months = Annotated[bool, typer.Option("--months", help="Show months as well as quarters and fiscal years.")]
+NoTrack = Annotated[bool, typer.Option("--no-track", help="Do not log to MLflow.")]
+TrackingUri = Annotated[
+    str | None, typer.Option(help="MLflow store; none: MLFLOW_TRACKING_URI, else mlflow.db in the project.")
+]
 FITTING = "Fitting and calibrating"
 
 
@@ -55,10 +59,8 @@ def run(
     plot: options.Plot = None,
     workers: options.Workers = 0,
     no_cache: options.NoCache = False,
-    no_track: Annotated[bool, typer.Option("--no-track", help="Do not log to MLflow.")] = False,
-    tracking_uri: Annotated[
-        str | None, typer.Option(help="MLflow store; none: MLFLOW_TRACKING_URI, else mlflow.db in the project.")
-    ] = None,
+    no_track: NoTrack = False,
+    tracking_uri: TrackingUri = None,
 ) -> None:
     """Forecast, the same under each scenario, and the differences with intervals of their own."""
     shown = options.coverages(coverage)
@@ -201,7 +203,7 @@ def check(
     request = options.Asked(as_of=as_of, data=data).request(covariates=covariates)
     for one in scenarios.prepare(scenarios.read(files), request):
         console.print(plain(scenario_text(one.scenario, console.width, one.series)))
-        console.print(plain("\n".join(["  Nothing wrong found.", *(f"  {line}" for line in one.remarks)])))
+        console.print(plain("  Nothing wrong found."))
 
 
 @app.command("new")
@@ -326,6 +328,8 @@ def condition(
     plot: options.Plot = None,
     workers: options.Workers = 0,
     no_cache: options.NoCache = False,
+    no_track: NoTrack = False,
+    tracking_uri: TrackingUri = None,
 ) -> None:
     """The forecast of everything given that these totals, shares or growth rates come true, and how plausible it is."""
     shown = options.coverages(coverage)
@@ -341,8 +345,8 @@ def condition(
     with Watched(FITTING) as progress:
         found = conditions.condition(statements, asked.request(), model, progress)
     _write_table(found.table, out)
+    study = Study(found.baseline, (), {}, found.table, found.table.iloc[:0])
     if plot:
-        study = Study(found.baseline, (), {}, found.table, found.table.iloc[:0])
         store.write_bytes(_chart(study, plot.suffix.lower().removeprefix(".")), plot)
     _say_written(out, plot)
     if out != "-":
@@ -351,6 +355,12 @@ def condition(
         catalogue = found.baseline.dataset.catalogue
         console.print(view.differences_view(found.table, catalogue, shown, console.width, months))
         console.print(*view.remarks_view(found.baseline.remarks, found.baseline.source_line), sep="\n")
+    if not no_track:
+        from forecasting import tracking_scenarios
+        from forecasting.tracking_scenario_sheet import of_condition
+
+        made, extras = of_condition(found, seed)
+        print(tracking_scenarios.record_or_say(made, _chart(study), tracking_uri, extras), file=sys.stderr)
 
 
 @app.command("stress")

@@ -190,7 +190,11 @@ def _assumption(one: Assumption) -> Iterator[str]:
     name = f"{one.name}: " if one.name else ""
     yield f"{name}{one.target}: {what}, from {one.start}{ramp}{until}{recovery}"
     for way in one.reroute:
-        yield f"  {_size(way.share)} of what is lost goes to {way.to}" + (f", {_late(way.lag)}" if way.lag else "")
+        yield (
+            f"  {_size(way.share)} of what is lost goes to {way.to}"
+            + (f", {_late(way.lag)}" if way.lag else "")
+            + (", at the price it has here" if way.at_origin else "")
+        )
     for through in one.pass_through:
         late = f", {_late(through.lag)}" if through.lag else ""
         yield f"  {through.target} follows with elasticity {_size(through.elasticity, relative=False)}{late}"
