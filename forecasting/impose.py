@@ -144,7 +144,7 @@ class _Desk:
         return np.array(one.levels)[since]
 
     def _normal(self, one: Assumption, target: str) -> np.ndarray:
-        """Mean of the same calendar months in the two years before the break (h); of all where there is none."""
+        """Mean of the same calendar months in the two years before the break (h); of all if less than one is known."""
         assert one.since is not None
         known = self._history(target).loc[one.since - NORMAL_MONTHS : one.since - 1].dropna()
         if len(known) < FEWEST_NORMAL:
@@ -153,7 +153,9 @@ class _Desk:
                 f" {FEWEST_NORMAL} are needed: name a later break, or use kind path."
             )
         by_month = known.groupby([month.month for month in known.index]).mean()
-        return np.array([by_month.get(month.month, known.mean()) for month in self.base.months])
+        if len(by_month) < 12:  # one spring says nothing about a season
+            return np.full(len(self.base.months), known.mean())
+        return np.array([by_month[month.month] for month in self.base.months])
 
     def _passed(self, one: Assumption, through: PassThrough) -> np.ndarray:
         """Factor (P × h) on the targets of a pass-through."""

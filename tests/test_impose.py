@@ -278,6 +278,12 @@ def test_a_lift_beyond_the_seasonal_level_stops_at_nothing() -> None:
     assert made.min() == 0.0
 
 
+def test_a_lift_with_less_than_a_year_before_the_break_goes_to_its_mean() -> None:
+    since = history().index[6]
+    made = under(assume("ru.coal.value", "lift", 1.0, since=since), base=FULL).column("ru.coal.value")
+    assert np.allclose(made[:, AT:], history()["ru.coal.value"].loc[: since - 1].mean(), rtol=1e-12)
+
+
 def _others_history() -> pd.Series:
     return history()["world.gas.quantity"] - 1e3 * history()["ru.gas.quantity"]
 
