@@ -19,7 +19,7 @@ from forecasting.errors import DataError
 from forecasting.forecast import Forecast
 from forecasting.observations import with_derived
 from forecasting.relations import Relations
-from forecasting.scenario import Assumption, PassThrough, Reroute, Scenario, Size
+from forecasting.scenario import SPANS, Assumption, PassThrough, Reroute, Scenario, Size
 from forecasting.units import conversion
 
 NORMAL_MONTHS = 24
@@ -120,7 +120,7 @@ class _Desk:
         if one.kind == "growth":
             return self._grown(target, before, strength, size)
         goal = {
-            "cap": lambda: np.minimum(before, size),
+            "cap": lambda: np.minimum(before, size if one.per == "month" else self._left(one, before, strength, size)),
             "floor": lambda: np.maximum(before, size),
             "path": lambda: self._levels(one) * (1.0 + size),
             "lift": lambda: _not_below_zero(before, before + size * (self._normal(one, target) - before)),
@@ -138,6 +138,19 @@ class _Desk:
                 goal = (ago * (1.0 + size[:, 0]))[:, None]
                 after[:, [row]] = _towards(before[:, [row]], goal, strength[[row]])
         return after
+
+    def _left(self, one: Assumption, before: np.ndarray, strength: np.ndarray, quota: np.ndarray) -> np.ndarray:
+        """What is left of a quota in each month (P × h), first come first served; months without it use nothing."""
+        spans = self.base.months.asfreq(SPANS[one.per])
+        left = np.full_like(before, np.inf)
+        used = np.zeros_like(quota)
+        for row in range(len(spans)):
+            if row and spans[row] != spans[row - 1]:
+                used = np.zeros_like(quota)
+            if strength[row] > 0:
+                left[:, [row]] = np.maximum(quota - used, 0.0)
+                used = used + np.minimum(before[:, [row]], left[:, [row]])
+        return left
 
     def _levels(self, one: Assumption) -> np.ndarray:
         since = np.clip(self.base.months.asi8 - one.start.ordinal, 0, len(one.levels) - 1)

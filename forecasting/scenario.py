@@ -15,6 +15,8 @@ RELATIVE = ("ban", "scale", "growth", "lift")
 """Kinds whose size is a share: -0.5 or "-50 %"."""
 SERIES_KINDS = ("ban", "scale", "shift", "cap", "floor", "path", "growth", "lift")
 COVARIATE_KINDS = ("path", "scale", "shift")
+SPANS = {"month": "M", "quarter": "Q-DEC", "fiscal_year": "Y-MAR", "year": "Y-DEC"}
+"""What a cap may be set for, by pandas' name of it."""
 FACTORS = ("ban", "scale")
 """Kinds that multiply, so that their order does not matter."""
 DISTRIBUTIONS = ("triangular", "normal", "uniform")
@@ -89,7 +91,8 @@ class Assumption:
     ``lift`` (how much of the gap to the level before ``since`` comes back); in the target's unit a month for ``shift``,
     ``cap`` and ``floor``; for ``path`` it is a relative error of ``levels``. ``residual`` is what a ban leaves of its
     share. It works up over ``ramp`` months from ``start`` and fades over ``recovery`` months after ``end``, the last
-    month before it fades (none: it stays); what a ramp has not reached by then it never reaches.
+    month before it fades (none: it stays); what a ramp has not reached by then it never reaches. A cap ``per`` quarter or
+    year is a quota: once it is used up, nothing comes until the next.
     """
 
     target: str
@@ -105,6 +108,7 @@ class Assumption:
     ramp: int = 0
     recovery: int = 0
     measure: str = ""
+    per: str = "month"
     reroute: tuple[Reroute, ...] = ()
     pass_through: tuple[PassThrough, ...] = ()
     covariate: bool = False

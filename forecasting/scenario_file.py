@@ -24,6 +24,7 @@ from forecasting.scenario import (
     NOTHING,
     RELATIVE,
     SERIES_KINDS,
+    SPANS,
     Assumption,
     PassThrough,
     Reroute,
@@ -38,7 +39,7 @@ PERCENT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*%")
 KEYS = ("name", "description", "probability", "order", "assumption")
 ASSUMPTION_KEYS = (
     "name", "target", "kind", "size", "residual", "levels", "since", "start", "end", "ramp", "recovery", "source",
-    "measure", "reroute", "pass_through",
+    "measure", "per", "reroute", "pass_through",
 )  # fmt: skip
 ABSOLUTE = ("shift", "cap", "floor", "path")
 """Kinds whose size is in the unit of the target."""
@@ -47,7 +48,7 @@ LONGEST = 120
 LARGEST = 1000.0
 """A thousand times as much: more is a slip."""
 AS_LISTED = "as listed"
-BELONGS = {"residual": ("ban",), "levels": ("path",), "since": ("lift",)}
+BELONGS = {"residual": ("ban",), "levels": ("path",), "since": ("lift",), "per": ("cap",)}
 """Keys that only some kinds have."""
 
 
@@ -131,11 +132,19 @@ def _assumption(file: str, cells: Mapping[str, Any], at: int, measures: Mapping[
         since=since,
         ramp=table.whole("ramp", 0, 0, LONGEST),
         recovery=recovery,
+        per=_per(table),
         measure=table.text("measure", ""),
         reroute=_reroutes(table),
         pass_through=passes,
         covariate=bool(passes),
     )
+
+
+def _per(table: TomlTable) -> str:
+    per = table.one_of("per", tuple(SPANS), "month")
+    if per != "month" and ("ramp" in table.cells or "recovery" in table.cells):
+        table.refuse("per", f"{per} is a quota, which works at once and ends at once: leave ramp and recovery out")
+    return per
 
 
 def _source(table: TomlTable, measures: Mapping[str, str]) -> str:
@@ -548,6 +557,7 @@ target = "jp_ru.exports.transport.motor_vehicles.cars.quantity"
 # ban    share that is covered (default "100 %"); residual = what of that goes on all the same
 # scale  change: "-50 %"                            shift  units a month more (or fewer)
 # growth on a year earlier: "-20 %"                 cap, floor  units a month at most, at least
+#                                                         or a quota: per = "quarter", "fiscal_year" or "year"
 # lift   share of the gap to the level before `since = "2023-08"` that comes back
 # path   no size: levels = [120, 130], one a month from start (the last one stays)
 kind = "ban"

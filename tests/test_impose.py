@@ -335,6 +335,21 @@ def test_the_order_of_series_changes_no_number() -> None:
     assert np.allclose(turned.select(CUBE).paths, straight.paths, rtol=1e-12)
 
 
+@settings(max_examples=40, deadline=None)
+@given(share=st.floats(0.0, 1.5), per=st.sampled_from(["quarter", "year", "fiscal_year"]))
+def test_a_quota_is_used_up_first_come_first_served(share, per) -> None:
+    before = FULL.column("ru.cars.quantity")
+    quota = share * float(before[:, AT : AT + 3].sum(axis=1).mean())
+    made = under(assume("ru.cars.quantity", "cap", quota, per=per), base=FULL).column("ru.cars.quantity")
+    spans = MONTHS.asfreq({"quarter": "Q-DEC", "year": "Y-DEC", "fiscal_year": "Y-MAR"}[per])
+    for span in dict.fromkeys(spans[AT:]):
+        inside = [row for row in range(AT, len(MONTHS)) if spans[row] == span]
+        had, got = before[:, inside], made[:, inside]
+        assert np.allclose(got.sum(axis=1), np.minimum(had.sum(axis=1), quota))
+        assert np.allclose(got.cumsum(axis=1), np.minimum(had.cumsum(axis=1), quota))
+    holds_identities(under(assume("ru.cars.quantity", "cap", quota, per=per), base=FULL), FULL)
+
+
 # --- Re-routing ------------------------------------------------------------------------------------------
 
 

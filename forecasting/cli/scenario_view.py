@@ -180,7 +180,7 @@ def _assumption(one: Assumption) -> Iterator[str]:
         "growth": f"{_size(one.size)} on a year earlier",
         "lift": f"{_size(one.size)} of what was lost since {one.since} comes back",
         "shift": f"{_size(one.size, relative=False)} a month more",
-        "cap": f"at most {_size(one.size, relative=False)} a month",
+        "cap": f"at most {_size(one.size, relative=False)} a {one.per.replace('_', ' ')}",
         "floor": f"at least {_size(one.size, relative=False)} a month",
         "path": f"given month by month: {', '.join(f'{level:g}' for level in one.levels)}",
     }[one.kind]
