@@ -91,8 +91,8 @@ class Assumption:
     ``lift`` (how much of the gap to the level before ``since`` comes back); in the target's unit a month for ``shift``,
     ``cap`` and ``floor``; for ``path`` it is a relative error of ``levels``. ``residual`` is what a ban leaves of its
     share. It works up over ``ramp`` months from ``start`` and fades over ``recovery`` months after ``end``, the last
-    month before it fades (none: it stays); what a ramp has not reached by then it never reaches. A cap ``per`` quarter or
-    year is a quota: once it is used up, nothing comes until the next.
+    month before it fades (none: it stays); what a ramp has not reached by then it never reaches. A cap ``per`` quarter
+    or year is a quota: once it is used up, nothing comes until the next.
     """
 
     target: str
