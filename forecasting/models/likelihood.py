@@ -16,18 +16,19 @@ import numpy as np
 from numba import njit
 
 SEASON = 12
-LIMIT = 0.9999  # partial autocorrelations stay within it
+EDGE = 6.0  # Fisher's z of a partial autocorrelation stays within it: the correlation within 0.99999
 SMALL = 1e-10  # pivots below this share of their column are linearly dependent
 STEADY = 1e-14  # a change of the covariance that no longer counts
 ROUNDS = 60
+FARTHEST = 1.0  # longest step of a z: near the edge the likelihood is flat, and there would be no way back
 
 
 @njit(cache=True)
-def factor(free: np.ndarray, limit: float) -> np.ndarray:
+def factor(free: np.ndarray) -> np.ndarray:
     """Unbounded numbers to the coefficients of a stationary autoregression, by way of partial autocorrelations."""
     made = np.empty(len(free))
     for k in range(len(free)):
-        partial = limit * free[k] / np.sqrt(1.0 + free[k] * free[k])
+        partial = np.tanh(free[k])
         before = made[:k].copy()
         for i in range(k):
             made[i] = before[i] - partial * before[k - 1 - i]
@@ -36,14 +37,14 @@ def factor(free: np.ndarray, limit: float) -> np.ndarray:
 
 
 @njit(cache=True)
-def natural(arma: tuple[int, int, int, int], free: np.ndarray, limit: float) -> np.ndarray:
+def natural(arma: tuple[int, int, int, int], free: np.ndarray) -> np.ndarray:
     """φ (p), θ (q), Φ (P), Θ (Q), as 1 − φB … and 1 + θB …, from unbounded numbers."""
     p, q, P, Q = arma
     made = np.empty(p + q + P + Q)
-    made[:p] = factor(free[:p], limit)
-    made[p : p + q] = -factor(free[p : p + q], limit)
-    made[p + q : p + q + P] = factor(free[p + q : p + q + P], limit)
-    made[p + q + P :] = -factor(free[p + q + P : p + q + P + Q], limit)
+    made[:p] = factor(free[:p])
+    made[p : p + q] = -factor(free[p : p + q])
+    made[p + q : p + q + P] = factor(free[p + q : p + q + P])
+    made[p + q + P :] = -factor(free[p + q + P : p + q + P + Q])
     return made
 
 
@@ -143,49 +144,38 @@ def whiten(
     phi, theta = expand(arma, params)
     r, (c, n) = len(phi), columns.shape
     F, gain = first_gain(arma, phi, theta)
-    change, size, moving = gain.copy(), -1.0 / F, True
-    state, white = np.zeros((c, r)), np.empty((c, n))
-    means, root, pulse = np.empty((c, h)), np.zeros((h, h)), np.zeros((h, r))
-    logdet = 0.0
+    change, size, moving = np.zeros(r + 1), -1.0 / F, True
+    change[:r] = gain
+    # beyond the last month the shock of each month is one more column, from then on
+    state, white, means, logdet = np.zeros((c + h, r + 1)), np.empty((c, n)), np.zeros((c + h, h)), 0.0
     for t in range(n + h):
-        width = np.sqrt(F)
-        for at in range(c):
-            one = state[at]
-            head = one[0]
-            if t < n:
+        known = t < n
+        logdet += np.log(F) if known else 0.0
+        width, per = np.sqrt(F), 1.0 / F
+        for at in range(c + max(t - n, 0)):
+            head = state[at, 0]
+            if known:
                 v = columns[at, t] - head
-                white[at, t] = v / width
-                share = v / F
+                white[at, t], by = v / width, v * per
             else:
-                means[at, t - n], share = head, 0.0
-            for i in range(r - 1):
-                one[i] = one[i + 1] + phi[i] * head + gain[i] * share
-            one[r - 1] = phi[r - 1] * head + gain[r - 1] * share
-        if t < n:
-            logdet += np.log(F)
-        else:
-            for at in range(t - n):
-                one = pulse[at]
-                head = one[0]
-                root[t - n, at] = head
-                for i in range(r - 1):
-                    one[i] = one[i + 1] + phi[i] * head
-                one[r - 1] = phi[r - 1] * head
-            root[t - n, t - n] = width
-            pulse[t - n] = gain / width
-        if moving:
-            head = change[0]
-            by, largest, before = head / F, 0.0, F
-            F += size * head * head
-            weight = size * head
+                means[at, t - n], by = head, 0.0
             for i in range(r):
-                turned = phi[i] * head + (change[i + 1] if i < r - 1 else 0.0)
+                state[at, i] = state[at, i + 1] + phi[i] * head + gain[i] * by
+        if not known:
+            means[c + t - n, t - n] = width
+            state[c + t - n, :r] = gain / width
+        if moving:
+            head, before = change[0], F
+            by, weight = head / F, size * head
+            F += weight * head
+            size *= before / F
+            for i in range(r):
+                turned = phi[i] * head + change[i + 1]
                 change[i] = turned - gain[i] * by
                 gain[i] += weight * turned
-                largest = max(largest, abs(change[i]))
-            size *= before / F
-            moving = abs(size) * largest * largest > STEADY
-    return white, logdet, means, root
+            if t % SEASON == 0:
+                moving = abs(size) * np.max(np.abs(change)) ** 2 > STEADY
+    return white, logdet, means[:c], means[c:].T.copy()
 
 
 @njit(cache=True)
@@ -254,31 +244,36 @@ def profile(white: np.ndarray, logdet: float, holes: int) -> tuple[np.ndarray, n
 
 @njit(cache=True)
 def scaled_errors(
-    arma: tuple[int, int, int, int], free: np.ndarray, columns: np.ndarray, holes: int, limit: float
+    arma: tuple[int, int, int, int], free: np.ndarray, columns: np.ndarray, holes: int
 ) -> tuple[np.ndarray, int]:
     """Errors (n) whose sum of squares has its minimum where the likelihood has its maximum; months that count."""
-    white, logdet, _, _ = whiten(arma, natural(arma, free, limit), columns, 0)
+    white, logdet, _, _ = whiten(arma, natural(arma, free), columns, 0)
     errors, _, _, logdet, used = profile(white, logdet, holes)
     return errors * np.exp(0.5 * logdet / used), used
 
 
 @njit(cache=True)
+def clip(values: np.ndarray, most: float) -> np.ndarray:
+    """Within ± ``most``."""
+    return np.maximum(np.minimum(values, most), -most)
+
+
+@njit(cache=True)
 def maximise(
-    arma: tuple[int, int, int, int], start: np.ndarray, columns: np.ndarray, holes: int, limit: float, gain: float
+    arma: tuple[int, int, int, int], start: np.ndarray, columns: np.ndarray, holes: int, gain: float
 ) -> tuple[np.ndarray, float, bool]:
     """Unbounded parameters, log-likelihood, and whether a round gained less than ``gain`` of it before ROUNDS."""
     k, free = len(start), start.copy()
-    errors, used = scaled_errors(arma, free, columns, holes, limit)
+    errors, used = scaled_errors(arma, free, columns, holes)
     sse, damping, settled = np.dot(errors, errors), 1e-3, k == 0
     slopes = np.empty((k, len(errors)))
     for _ in range(ROUNDS):
         if settled:
             break
         for i in range(k):
-            moved = free.copy()
-            step = 1e-6 * max(1.0, abs(free[i]))
-            moved[i] += step
-            slopes[i] = (scaled_errors(arma, moved, columns, holes, limit)[0] - errors) / step
+            moved, tiny = free.copy(), 1e-6 * max(1.0, abs(free[i]))
+            moved[i] += tiny
+            slopes[i] = (scaled_errors(arma, moved, columns, holes)[0] - errors) / tiny
         square, right = np.empty((k, k)), np.empty(k)
         for i in range(k):
             right[i] = -np.dot(slopes[i], errors)
@@ -289,8 +284,9 @@ def maximise(
             stiff = square.copy()
             for i in range(k):
                 stiff[i, i] += damping * (square[i, i] + 1e-9 * sse)
-            tried = free + solve(decompose(stiff), right)
-            after, used = scaled_errors(arma, tried, columns, holes, limit)
+            step = solve(decompose(stiff), right)
+            tried = clip(free + clip(step, FARTHEST), EDGE)
+            after, used = scaled_errors(arma, tried, columns, holes)
             now = np.dot(after, after)
             better = now < sse
             if better:

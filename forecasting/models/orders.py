@@ -15,7 +15,7 @@ from statsmodels.tsa.seasonal import STL
 
 from forecasting.models.base import bridge
 from forecasting.models.choosing import SEASON, aicc
-from forecasting.models.likelihood import LIMIT, maximise
+from forecasting.models.likelihood import maximise
 
 KPSS_LIMIT = 0.463  # its 5 % point
 # few months rarely reject a level, and a level that was none costs more than a difference too many: at 40
@@ -65,7 +65,7 @@ class Estimate:
     @property
     def near_unit(self) -> bool:
         """Whether a partial autocorrelation is so near to one that the model stands at a unit root."""
-        return bool((np.abs(partial(self.free)) > NEAR_UNIT).any())
+        return bool((np.abs(np.tanh(self.free)) > NEAR_UNIT).any())
 
 
 def difference(values: np.ndarray, d: int, D: int) -> np.ndarray:
@@ -86,11 +86,6 @@ def regressors(orders: Orders, x: np.ndarray, begin: int) -> np.ndarray:
     return np.column_stack([trend, x])
 
 
-def partial(free: np.ndarray) -> np.ndarray:
-    """Partial autocorrelations of unbounded parameters."""
-    return LIMIT * free / np.sqrt(1.0 + free**2)
-
-
 @dataclass(frozen=True)
 class Columns:
     """What the likelihood sees of one series: itself, an outlier for each hole, drift, covariates; differenced (c × n)."""
@@ -109,7 +104,7 @@ class Columns:
 
     def estimate(self, orders: Orders, start: np.ndarray, gain: float = SETTLED) -> Estimate:
         """These orders by maximum likelihood from ``start``, until a round gains less than ``gain``."""
-        free, loglik, settled = maximise(orders.arma, start, self.values, self.holes, LIMIT, gain)
+        free, loglik, settled = maximise(orders.arma, start, self.values, self.holes, gain)
         used = self.values.shape[1] - self.holes
         k = len(free) + len(self.values) - self.holes  # the variance counts as one
         return Estimate(orders, free, loglik, used, aicc(loglik, k, used), settled)
@@ -173,7 +168,7 @@ def begin(orders: Orders, near: Estimate | None = None) -> np.ndarray:
     """Where the search for the maximum begins: at the estimate of a neighbour, where new lags weigh little."""
     if near is None:
         return np.repeat([0.1, 0.1, 0.1, 0.1], orders.arma)
-    parts = np.split(np.clip(near.free, -3.0, 3.0), np.cumsum(near.orders.arma)[:-1])
+    parts = np.split(np.clip(near.free, -2.0, 2.0), np.cumsum(near.orders.arma)[:-1])
     return np.concatenate([np.r_[part, 0.1][:size] for part, size in zip(parts, orders.arma, strict=True)])
 
 

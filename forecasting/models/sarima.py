@@ -12,7 +12,7 @@ import pandas as pd
 from forecasting.errors import ModelError
 from forecasting.models.base import FittedEach, One, bridge, fit_each
 from forecasting.models.choosing import SEASON, aicc, ljung_box, seen, standard, window
-from forecasting.models.likelihood import LIMIT, natural, profile, whiten
+from forecasting.models.likelihood import natural, profile, whiten
 from forecasting.models.orders import Columns, Estimate, Orders, begin, difference, differences, regressors, stepwise
 from forecasting.models.season import NONE, adjusted, find_season
 from forecasting.panel import Panel
@@ -172,8 +172,8 @@ def fit_orders(z: np.ndarray, x: np.ndarray, orders: Orders, start: np.ndarray |
     level, scale = float(z[-1]), float(np.std(w)) if np.ptp(w) > 1e-9 * (1.0 + np.nanmax(np.abs(z))) else 1.0
     z, x = (z - level) / scale, (x - centre) / width
     columns = Columns.of(z, x, orders)
-    found = columns.estimate(orders, begin(orders) if start is None else np.clip(start, -3.0, 3.0))
-    params = natural(orders.arma, found.free, LIMIT)
+    found = columns.estimate(orders, begin(orders) if start is None else np.clip(start, -2.0, 2.0))
+    params = natural(orders.arma, found.free)
     white, logdet, _, _ = whiten(orders.arma, params, columns.values, 0)
     errors, beta, root, _, used = profile(white, logdet, columns.holes)
     k = len(params) + len(beta) - columns.holes
