@@ -259,13 +259,22 @@ def clip(values: np.ndarray, most: float) -> np.ndarray:
 
 
 @njit(cache=True)
+def loss(errors: np.ndarray, used: int, free: np.ndarray, prior: float) -> float:
+    """Minus the log-likelihood and the log-prior, but for what does not depend on parameters."""
+    return 0.5 * used * np.log(max(np.dot(errors, errors), 1e-300)) + 0.5 * prior * np.dot(free, free)
+
+
+@njit(cache=True)
 def maximise(
-    arma: tuple[int, int, int, int], start: np.ndarray, columns: np.ndarray, holes: int, gain: float
+    arma: tuple[int, int, int, int], start: np.ndarray, columns: np.ndarray, holes: int, prior: float, gain: float
 ) -> tuple[np.ndarray, float, bool]:
-    """Unbounded parameters, log-likelihood, and whether a round gained less than ``gain`` of it before ROUNDS."""
+    """Unbounded parameters, log-likelihood, and whether a round gained less than ``gain`` of it before ROUNDS.
+
+    ``prior`` is the precision of a normal prior on each z, around no correlation; 0 = maximum likelihood.
+    """
     k, free = len(start), start.copy()
     errors, used = scaled_errors(arma, free, columns, holes)
-    sse, damping, settled = np.dot(errors, errors), 1e-3, k == 0
+    best, damping, settled = loss(errors, used, free, prior), 1e-3, k == 0
     slopes = np.empty((k, len(errors)))
     for _ in range(ROUNDS):
         if settled:
@@ -274,27 +283,28 @@ def maximise(
             moved, tiny = free.copy(), 1e-6 * max(1.0, abs(free[i]))
             moved[i] += tiny
             slopes[i] = (scaled_errors(arma, moved, columns, holes)[0] - errors) / tiny
+        variance = np.dot(errors, errors) / used
         square, right = np.empty((k, k)), np.empty(k)
         for i in range(k):
-            right[i] = -np.dot(slopes[i], errors)
+            right[i] = -np.dot(slopes[i], errors) - prior * variance * free[i]
             for j in range(i + 1):
                 square[i, j] = square[j, i] = np.dot(slopes[i], slopes[j])
+            square[i, i] += prior * variance
         better = False
         while not better and damping < 1e8:
             stiff = square.copy()
             for i in range(k):
-                stiff[i, i] += damping * (square[i, i] + 1e-9 * sse)
-            step = solve(decompose(stiff), right)
-            tried = clip(free + clip(step, FARTHEST), EDGE)
+                stiff[i, i] += damping * (square[i, i] + 1e-9 * used * variance)
+            tried = clip(free + clip(solve(decompose(stiff), right), FARTHEST), EDGE)
             after, used = scaled_errors(arma, tried, columns, holes)
-            now = np.dot(after, after)
-            better = now < sse
+            now = loss(after, used, tried, prior)
+            better = now < best
             if better:
-                settled = 0.5 * used * np.log(sse / now) < gain
-                free, errors, sse = tried, after, now
+                settled = best - now < gain
+                free, errors, best = tried, after, now
                 damping = max(damping / 10.0, 1e-9)
             else:
                 damping *= 10.0
         settled = settled or not better
-    loglik = -0.5 * used * (np.log(2.0 * np.pi * max(sse, 1e-300) / used) + 1.0)
-    return free, loglik, settled
+    sse = max(np.dot(errors, errors), 1e-300)
+    return free, -0.5 * used * (np.log(2.0 * np.pi * sse / used) + 1.0), settled

@@ -7,7 +7,7 @@ errors, and the corrected AIC compares models of equal differences only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +24,7 @@ KPSS_LIMIT = 0.463  # its 5 % point
 KPSS_LIMIT_SHORT = 0.15
 SEASONAL_STRENGTH = 0.64  # forecast::nsdiffs
 MAX_ORDER = 5  # p + q + P + Q, as forecast::auto.arima
-NEAR_UNIT = 0.98  # partial autocorrelations beyond it are unit roots for us
+PRIOR = 1.0  # precision of the normal prior on each z: 95 % of partial autocorrelations lie within 0.96
 ROUGH, SETTLED = 1e-2, 1e-7  # log-likelihood that a round has to gain, in the search and at its end
 
 
@@ -51,21 +51,18 @@ class Orders:
         return self.p, self.q, self.P, self.Q
 
 
+Pin = Callable[[Orders], Orders]
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """Maximum of the exact likelihood: unbounded parameters (p, q, P, Q), months that count, corrected AIC."""
+    """Estimated orders: z of partial autocorrelations (p + q + P + Q), exact log-likelihood, corrected AIC."""
 
     orders: Orders
     free: np.ndarray
     loglik: float
-    used: int
     aicc: float
     settled: bool
-
-    @property
-    def near_unit(self) -> bool:
-        """Whether a partial autocorrelation is so near to one that the model stands at a unit root."""
-        return bool((np.abs(np.tanh(self.free)) > NEAR_UNIT).any())
 
 
 def difference(values: np.ndarray, d: int, D: int) -> np.ndarray:
@@ -88,7 +85,7 @@ def regressors(orders: Orders, x: np.ndarray, begin: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Columns:
-    """What the likelihood sees of one series: itself, an outlier for each hole, drift, covariates; differenced (c × n)."""
+    """Differenced (c × n): one series, an outlier for each of its holes, drift, covariates."""
 
     values: np.ndarray
     holes: int
@@ -102,12 +99,12 @@ class Columns:
         whole = np.column_stack([bridge(z), outliers, regressors(orders, x, 1 - len(x))])
         return Columns(np.ascontiguousarray(difference(whole, orders.d, orders.D).T), len(missing))
 
-    def estimate(self, orders: Orders, start: np.ndarray, gain: float = SETTLED) -> Estimate:
-        """These orders by maximum likelihood from ``start``, until a round gains less than ``gain``."""
-        free, loglik, settled = maximise(orders.arma, start, self.values, self.holes, gain)
+    def estimate(self, orders: Orders, start: np.ndarray, gain: float = SETTLED, prior: float = PRIOR) -> Estimate:
+        """These orders at the mode of likelihood and prior, from ``start`` until a round gains less than ``gain``."""
+        free, loglik, settled = maximise(orders.arma, start, self.values, self.holes, prior, gain)
         used = self.values.shape[1] - self.holes
         k = len(free) + len(self.values) - self.holes  # the variance counts as one
-        return Estimate(orders, free, loglik, used, aicc(loglik, k, used), settled)
+        return Estimate(orders, free, loglik, aicc(loglik, k, used), settled)
 
 
 def kpss(z: np.ndarray) -> float:
@@ -140,8 +137,8 @@ def differences(z: np.ndarray, x: np.ndarray, seasonal: bool, max_d: int) -> tup
     return d, D
 
 
-def stepwise(z: np.ndarray, x: np.ndarray, d: int, D: int, seasonal: bool) -> list[Estimate]:
-    """All models tried by the search of Hyndman and Khandakar (2008), best first; z (T, holes allowed)."""
+def stepwise(z: np.ndarray, x: np.ndarray, d: int, D: int, seasonal: bool, pin: Pin = lambda one: one) -> Estimate:
+    """The best that the search of Hyndman and Khandakar (2008) finds; z (T, holes allowed); ``pin`` fixes orders."""
     columns = {drift: Columns.of(z, x, Orders(0, d, 0, 0, D, 0, drift)) for drift in (False, True)}
     tried: dict[Orders, Estimate] = {}
 
@@ -155,21 +152,26 @@ def stepwise(z: np.ndarray, x: np.ndarray, d: int, D: int, seasonal: bool) -> li
     first = [Orders(p, d, q, P * seasonal, D, Q * seasonal, drift) for p, q, P, Q in starts]
     if d + D == 1:
         first.append(Orders(0, d, 0, 0, D, 0, False))
-    best = min((score(one) for one in first), key=lambda one: one.aicc)
+    best = min((score(pin(one)) for one in first), key=lambda one: one.aicc)
     while True:
-        near = [score(one, best) for one in neighbours(best.orders, len(z), seasonal)]
+        near = [score(pin(one), best) for one in neighbours(best.orders, len(z), seasonal)]
         better = min(near, key=lambda one: one.aicc)
         if better.aicc >= best.aicc:
-            return sorted(tried.values(), key=lambda one: (one.aicc, str(one.orders)))
+            return best
         best = better
 
 
 def begin(orders: Orders, near: Estimate | None = None) -> np.ndarray:
-    """Where the search for the maximum begins: at the estimate of a neighbour, where new lags weigh little."""
+    """Where an estimate begins: at that of a neighbour, where new lags weigh little."""
+    start, at = np.full(sum(orders.arma), 0.1), 0
     if near is None:
-        return np.repeat([0.1, 0.1, 0.1, 0.1], orders.arma)
-    parts = np.split(np.clip(near.free, -2.0, 2.0), np.cumsum(near.orders.arma)[:-1])
-    return np.concatenate([np.r_[part, 0.1][:size] for part, size in zip(parts, orders.arma, strict=True)])
+        return start
+    parts = np.split(near.free, np.cumsum(near.orders.arma)[:-1])
+    for part, size in zip(parts, orders.arma, strict=True):
+        shared = min(len(part), size)
+        start[at : at + shared] = part[:shared]
+        at += size
+    return start
 
 
 def neighbours(orders: Orders, n: int, seasonal: bool) -> Iterator[Orders]:

@@ -48,6 +48,12 @@ class Sarima:
         season = find_season(bridge(z)) if chosen.orders.adjusted else NONE
         return adjusted(fit_orders(z - season.over(len(z)), x, chosen.orders, chosen.free), season, len(z))
 
+    def pin(self, orders: Orders) -> Orders:
+        """These orders with those that the settings fix."""
+        p, _, q = self.order or (orders.p, 0, orders.q)
+        P, _, Q = self.seasonal_order or (orders.P, 0, orders.Q)
+        return replace(orders, p=p, q=q, P=P, Q=Q)
+
     def choose(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> Estimate:
         """Best orders for z (T) from its months up to the last June or December, as estimated on those."""
         until = seen(z, months, self.min_months)
@@ -107,12 +113,7 @@ class Fit:
             seasonal_order=seasonal if any(seasonal[:3]) else (0, 0, 0, 0),
             use_exact_diffuse=True,
         )
-        return model.smooth(self.statsmodels_params())
-
-    def statsmodels_params(self) -> np.ndarray:
-        """Coefficients, φ, θ, Φ, Θ and variance in the order of statsmodels."""
-        p, q, P, _ = self.orders.arma
-        return np.r_[self.beta[self.columns.holes :], self.params, self.sigma**2]
+        return model.smooth(np.r_[self.beta[self.columns.holes :], self.params, self.sigma**2])
 
 
 def integrate(w: np.ndarray, past: np.ndarray, orders: Orders) -> np.ndarray:
@@ -137,32 +138,15 @@ def _search(z: bytes, x: bytes, k: int, settings: Sarima) -> Estimate:
     if not moving:
         known -= find_season(bridge(known)).over(len(known))
     d, D = differences(bridge(known), covariates, moving, settings.max_d)
-    if settings.order is not None:
-        d = settings.order[1]
-    if settings.seasonal_order is not None:
-        D = settings.seasonal_order[1]
-    if settings.order is not None and settings.seasonal_order is not None:
-        (p, _, q), (P, _, Q) = settings.order, settings.seasonal_order
-        ranked = [only(Orders(p, d, q, P, D, Q, drift=d + D <= 1))]
-    elif np.ptp(difference(bridge(known), d, D)) < 1e-9:
-        ranked = [only(Orders(0, d, 0, 0, D, 0, drift=d + D <= 1))]
+    d = settings.order[1] if settings.order is not None else d
+    D = settings.seasonal_order[1] if settings.seasonal_order is not None else D
+    simplest = settings.pin(Orders(0, d, 0, 0, D, 0, drift=d + D <= 1))
+    flat = np.ptp(difference(bridge(known), d, D)) < 1e-9
+    if flat or (settings.order is not None and settings.seasonal_order is not None):
+        best = Estimate(simplest, begin(simplest), 0.0, 0.0, True)
     else:
-        ranked = stepwise(known, covariates, d, D, moving)
-    best = next((one for one in ranked if admissible(one, settings)), ranked[0])
+        best = stepwise(known, covariates, d, D, moving, settings.pin)
     return replace(best, orders=replace(best.orders, adjusted=not moving))
-
-
-def only(orders: Orders) -> Estimate:
-    """Orders among which there is no choice."""
-    return Estimate(orders, begin(orders), 0.0, 0, 0.0, True)
-
-
-def admissible(one: Estimate, settings: Sarima) -> bool:
-    """Clear of unit roots, and with the orders that the settings fix."""
-    orders = one.orders
-    fixed = settings.order in (None, (orders.p, orders.d, orders.q))
-    seasonal = settings.seasonal_order in (None, (orders.P, orders.D, orders.Q))
-    return fixed and seasonal and not one.near_unit
 
 
 def fit_orders(z: np.ndarray, x: np.ndarray, orders: Orders, start: np.ndarray | None = None) -> Fit:
@@ -172,7 +156,7 @@ def fit_orders(z: np.ndarray, x: np.ndarray, orders: Orders, start: np.ndarray |
     level, scale = float(z[-1]), float(np.std(w)) if np.ptp(w) > 1e-9 * (1.0 + np.nanmax(np.abs(z))) else 1.0
     z, x = (z - level) / scale, (x - centre) / width
     columns = Columns.of(z, x, orders)
-    found = columns.estimate(orders, begin(orders) if start is None else np.clip(start, -2.0, 2.0))
+    found = columns.estimate(orders, begin(orders) if start is None else start)
     params = natural(orders.arma, found.free)
     white, logdet, _, _ = whiten(orders.arma, params, columns.values, 0)
     errors, beta, root, _, used = profile(white, logdet, columns.holes)
