@@ -19,7 +19,7 @@ from forecasting.models import forecaster
 from forecasting.models.choosing import aicc, half_year, ljung_box, standard
 from forecasting.models.likelihood import natural, profile, whiten
 from forecasting.models.orders import Columns, Orders, begin, difference, differences, regressors
-from forecasting.models.sarima import Sarima, fit_orders, integrate
+from forecasting.models.sarima import Sarima, fit_orders, integrate, regression
 from forecasting.panel import Panel
 
 
@@ -202,6 +202,7 @@ def test_paths_have_the_mean_and_variance_of_statsmodels(orders: Orders, holes: 
     z = airline(160, 5)[40:] + 3.0
     z[holes] = np.nan
     one = fit_orders(z, np.empty((120, 0)), orders)
+    one = replace(one, vague=0.0 * one.vague)  # statsmodels takes parameters as known
     drawn = one.simulate(14, np.empty((14, 0)), 40_000, np.random.default_rng(0))
     ahead = regressors(orders, np.empty((134, 0)), -119)[120:]
     theirs = one.results().get_forecast(14, exog=ahead if orders.drift else None)
@@ -209,8 +210,18 @@ def test_paths_have_the_mean_and_variance_of_statsmodels(orders: Orders, holes: 
     mean = one.level + one.scale * theirs.predicted_mean
     np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.03 * spread.max())
     # Student's t for one draw of sigma a path; statsmodels takes the drift as known
-    ratio = drawn.std(axis=0) / (spread * np.sqrt(one.free / (one.free - 2)))
+    free = regression(orders, one.mode, one.columns).free
+    ratio = drawn.std(axis=0) / (spread * np.sqrt(free / (free - 2)))
     assert ((ratio > 0.98) & (ratio < (1.25 if orders.drift else 1.02))).all()
+
+
+def test_what_is_not_known_of_parameters_widens_the_paths() -> None:
+    one = fit_orders(ar1(30, 1), np.empty((30, 0)), Orders(1, 0, 1))
+    known, vague = (
+        made.simulate(8, np.empty((8, 0)), 20_000, np.random.default_rng(0)).std(axis=0)
+        for made in (replace(one, vague=0.0 * one.vague), one)
+    )
+    assert (vague[1:] > 1.02 * known[1:]).all()
 
 
 def test_covariates_move_the_forecast_by_their_coefficient() -> None:

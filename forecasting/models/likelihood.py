@@ -253,6 +253,30 @@ def scaled_errors(
 
 
 @njit(cache=True)
+def gradient(
+    arma: tuple[int, int, int, int], free: np.ndarray, errors: np.ndarray, columns: np.ndarray, holes: int
+) -> np.ndarray:
+    """Derivatives of scaled errors (parameters × n)."""
+    slopes = np.empty((len(free), len(errors)))
+    for i in range(len(free)):
+        moved, tiny = free.copy(), 1e-6 * max(1.0, abs(free[i]))
+        moved[i] += tiny
+        slopes[i] = (scaled_errors(arma, moved, columns, holes)[0] - errors) / tiny
+    return slopes
+
+
+@njit(cache=True)
+def precision(
+    arma: tuple[int, int, int, int], free: np.ndarray, columns: np.ndarray, holes: int, prior: float
+) -> np.ndarray:
+    """Of the parameters around the mode, in normal approximation (k × k)."""
+    errors, used = scaled_errors(arma, free, columns, holes)
+    slopes = gradient(arma, free, errors, columns, holes)
+    variance = max(np.dot(errors, errors), 1e-300) / used
+    return slopes @ slopes.T / variance + prior * np.eye(len(free))
+
+
+@njit(cache=True)
 def clip(values: np.ndarray, most: float) -> np.ndarray:
     """Within ± ``most``."""
     return np.maximum(np.minimum(values, most), -most)
@@ -275,21 +299,13 @@ def maximise(
     k, free = len(start), start.copy()
     errors, used = scaled_errors(arma, free, columns, holes)
     best, damping, settled = loss(errors, used, free, prior), 1e-3, k == 0
-    slopes = np.empty((k, len(errors)))
     for _ in range(ROUNDS):
         if settled:
             break
-        for i in range(k):
-            moved, tiny = free.copy(), 1e-6 * max(1.0, abs(free[i]))
-            moved[i] += tiny
-            slopes[i] = (scaled_errors(arma, moved, columns, holes)[0] - errors) / tiny
+        slopes = gradient(arma, free, errors, columns, holes)
         variance = np.dot(errors, errors) / used
-        square, right = np.empty((k, k)), np.empty(k)
-        for i in range(k):
-            right[i] = -np.dot(slopes[i], errors) - prior * variance * free[i]
-            for j in range(i + 1):
-                square[i, j] = square[j, i] = np.dot(slopes[i], slopes[j])
-            square[i, i] += prior * variance
+        square = slopes @ slopes.T + prior * variance * np.eye(k)
+        right = -(slopes @ errors) - prior * variance * free
         better = False
         while not better and damping < 1e8:
             stiff = square.copy()

@@ -12,11 +12,22 @@ import pandas as pd
 from forecasting.errors import ModelError
 from forecasting.models.base import FittedEach, One, bridge, fit_each
 from forecasting.models.choosing import SEASON, aicc, ljung_box, seen, standard, window
-from forecasting.models.likelihood import natural, profile, whiten
-from forecasting.models.orders import Columns, Estimate, Orders, begin, difference, differences, regressors, stepwise
+from forecasting.models.likelihood import EDGE, natural, precision, profile, whiten
+from forecasting.models.orders import (
+    PRIOR,
+    Columns,
+    Estimate,
+    Orders,
+    begin,
+    difference,
+    differences,
+    regressors,
+    stepwise,
+)
 from forecasting.models.season import NONE, adjusted, find_season
 from forecasting.panel import Panel
 
+DRAWS = 16  # of the parameters, each followed by its share of the paths
 SMALLEST = 1e-4  # spread of a shock when the scaled series has none
 
 
@@ -62,22 +73,47 @@ class Sarima:
 
 
 @dataclass(frozen=True)
-class Fit:
-    """A regression with ARIMA errors on a scaled series z (T), ready to go on.
+class Regression:
+    """Generalised least squares at given φ, θ, Φ, Θ: errors (n), coefficients of holes, drift and covariates (c − 1).
 
-    params are φ, θ, Φ, Θ; beta (c − 1) the coefficients of holes, drift and covariates, known but for
-    ``unknown`` (square), the root of their covariance over sigma²; ``x`` are scaled covariates (T × k).
+    ``unknown`` is the root of the coefficients' covariance over sigma²; ``used`` months count, ``free`` to estimate it.
+    """
+
+    params: np.ndarray
+    errors: np.ndarray
+    beta: np.ndarray
+    unknown: np.ndarray
+    used: int
+    free: int
+
+    @property
+    def sigma(self) -> float:
+        return max(float(np.sqrt(self.errors @ self.errors / self.free)), SMALLEST)
+
+
+def regression(orders: Orders, z: np.ndarray, columns: Columns) -> Regression:
+    """At these Fisher's z of partial autocorrelations."""
+    params = natural(orders.arma, z)
+    white, logdet, _, _ = whiten(orders.arma, params, columns.values, 0)
+    errors, beta, root, _, used = profile(white, logdet, columns.holes)
+    kept = np.diag(root) > 0
+    unknown = np.linalg.inv(root + np.diag(1.0 - kept)).T * kept[:, None] * kept
+    return Regression(params, errors, beta, unknown, used, max(used - len(params) - len(beta) + columns.holes, 3))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A regression with ARIMA errors on a scaled series z (T) with scaled covariates x (T × k), ready to go on.
+
+    ``mode`` are Fisher's z of its partial autocorrelations, known but for ``vague``, the root of their covariance.
     """
 
     orders: Orders
     z: np.ndarray
     x: np.ndarray
     columns: Columns
-    params: np.ndarray
-    beta: np.ndarray
-    unknown: np.ndarray
-    sigma: float
-    free: int
+    mode: np.ndarray
+    vague: np.ndarray
     covariates: tuple[np.ndarray, np.ndarray]
     level: float
     scale: float
@@ -85,20 +121,30 @@ class Fit:
 
     def simulate(self, steps: int, x: np.ndarray, paths: int, rng: np.random.Generator) -> np.ndarray:
         centre, width = self.covariates
-        past = SEASON * self.orders.D + self.orders.d
         x = np.vstack([self.x, (x.reshape(steps, -1) - centre) / width])
         ahead = difference(regressors(self.orders, x, 1 - len(self.z)), self.orders.d, self.orders.D)[-steps:]
+        u = rng.standard_normal((DRAWS // 2, len(self.mode))) if len(self.mode) else np.zeros((0, 0))
+        drawn = np.empty((paths, steps))
+        modes = np.clip(self.mode + np.vstack([u, -u]) @ self.vague.T, -EDGE, EDGE) if len(u) else [self.mode]
+        for at, mode in enumerate(modes):
+            some = slice(at, paths, len(modes))
+            drawn[some] = self._follow(mode, ahead, len(drawn[some]), rng)
+        return self.level + self.scale * drawn
+
+    def _follow(self, mode: np.ndarray, ahead: np.ndarray, paths: int, rng: np.random.Generator) -> np.ndarray:
+        """Paths (P × h) with these parameters and differenced regressors of the coming months (h × r)."""
+        by, holes, steps = regression(self.orders, mode, self.columns), self.columns.holes, len(ahead)
+        _, _, means, root = whiten(self.orders.arma, by.params, self.columns.values, steps)
         # one draw of the unknown spread for a path: tails of Student's t, as short histories deserve
-        spread = self.sigma * np.sqrt(self.free / rng.chisquare(self.free, paths))[:, None]
-        beta = self.beta + spread * (rng.standard_normal((paths, len(self.beta))) @ self.unknown.T)
-        holes = self.columns.holes
-        _, _, means, root = whiten(self.orders.arma, self.params, self.columns.values, steps)
+        spread = by.sigma * np.sqrt(by.free / rng.chisquare(by.free, paths))[:, None]
+        beta = by.beta + spread * (rng.standard_normal((paths, len(by.beta))) @ by.unknown.T)
         drawn = means[0] - beta @ means[1:] + beta[:, holes:] @ ahead.T
         drawn += spread * (rng.standard_normal((paths, steps)) @ root.T)
-        filled = np.tile(bridge(self.z)[-past:] if past else np.empty(0), (paths, 1))
-        recent = np.flatnonzero(np.isnan(self.z)) - (len(self.z) - past)
-        filled[:, recent[recent >= 0]] += beta[:, :holes][:, recent >= 0]
-        return self.level + self.scale * integrate(drawn, filled, self.orders)
+        back = SEASON * self.orders.D + self.orders.d
+        past = np.tile(bridge(self.z)[len(self.z) - back :], (paths, 1))
+        recent = np.flatnonzero(np.isnan(self.z)) - (len(self.z) - back)
+        past[:, recent[recent >= 0]] += beta[:, :holes][:, recent >= 0]
+        return integrate(drawn, past, self.orders)
 
     def results(self) -> Any:
         """The same model and parameters as a result of statsmodels, on the scaled series, for its diagnostics."""
@@ -113,7 +159,8 @@ class Fit:
             seasonal_order=seasonal if any(seasonal[:3]) else (0, 0, 0, 0),
             use_exact_diffuse=True,
         )
-        return model.smooth(np.r_[self.beta[self.columns.holes :], self.params, self.sigma**2])
+        by = regression(self.orders, self.mode, self.columns)
+        return model.smooth(np.r_[by.beta[self.columns.holes :], by.params, by.sigma**2])
 
 
 def integrate(w: np.ndarray, past: np.ndarray, orders: Orders) -> np.ndarray:
@@ -157,22 +204,19 @@ def fit_orders(z: np.ndarray, x: np.ndarray, orders: Orders, start: np.ndarray |
     z, x = (z - level) / scale, (x - centre) / width
     columns = Columns.of(z, x, orders)
     found = columns.estimate(orders, begin(orders) if start is None else start)
-    params = natural(orders.arma, found.free)
-    white, logdet, _, _ = whiten(orders.arma, params, columns.values, 0)
-    errors, beta, root, _, used = profile(white, logdet, columns.holes)
-    k = len(params) + len(beta) - columns.holes
-    free = max(used - k, 3)
-    sigma = max(float(np.sqrt(errors @ errors / free)), SMALLEST)
-    if not (np.isfinite(found.loglik) and np.isfinite(beta).all()):
+    by = regression(orders, found.free, columns)
+    if not (np.isfinite(found.loglik) and np.isfinite(by.beta).all()):
         raise ModelError(f"sarima did not converge for {orders}: give other orders or use a simpler model.")
-    kept = np.diag(root) > 0
-    unknown = np.linalg.inv(root + np.diag(1.0 - kept)).T * kept[:, None] * kept
+    vague = np.linalg.inv(
+        np.linalg.cholesky(precision(orders.arma, found.free, columns.values, columns.holes, PRIOR))
+    ).T
+    k = by.used - by.free + 1
     summary = {
         "chosen": str(orders),
-        "sigma": scale * sigma,
-        "aicc": aicc(found.loglik - used * np.log(scale), k + 1, used),
-        "ljung_box_p": ljung_box(errors, len(params)),
+        "sigma": scale * by.sigma,
+        "aicc": aicc(found.loglik - by.used * np.log(scale), k, by.used),
+        "ljung_box_p": ljung_box(by.errors, len(by.params)),
         "n_months": int((~np.isnan(z)).sum()),
         "converged": found.settled,
     }
-    return Fit(orders, z, x, columns, params, beta, unknown, sigma, free, (centre, width), level, scale, summary)
+    return Fit(orders, z, x, columns, found.free, vague, (centre, width), level, scale, summary)
