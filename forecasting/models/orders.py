@@ -56,10 +56,11 @@ Pin = Callable[[Orders], Orders]
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimated orders: z of partial autocorrelations (p + q + P + Q), exact log-likelihood, corrected AIC."""
+    """Estimated orders: Fisher's z of partial autocorrelations (p + q + P + Q), exact log-likelihood."""
 
     orders: Orders
     free: np.ndarray
+    precision: np.ndarray
     loglik: float
     aicc: float
     settled: bool
@@ -101,10 +102,10 @@ class Columns:
 
     def estimate(self, orders: Orders, start: np.ndarray, gain: float = SETTLED, prior: float = PRIOR) -> Estimate:
         """These orders at the mode of likelihood and prior, from ``start`` until a round gains less than ``gain``."""
-        free, loglik, settled = maximise(orders.arma, start, self.values, self.holes, prior, gain)
+        free, precision, loglik, settled = maximise(orders.arma, start, self.values, self.holes, prior, gain)
         used = self.values.shape[1] - self.holes
         k = len(free) + len(self.values) - self.holes  # the variance counts as one
-        return Estimate(orders, free, loglik, aicc(loglik, k, used), settled)
+        return Estimate(orders, free, precision, loglik, aicc(loglik, k, used), settled)
 
 
 def kpss(z: np.ndarray) -> float:

@@ -12,9 +12,8 @@ import pandas as pd
 from forecasting.errors import ModelError
 from forecasting.models.base import FittedEach, One, bridge, fit_each
 from forecasting.models.choosing import SEASON, aicc, ljung_box, seen, standard, window
-from forecasting.models.likelihood import EDGE, natural, precision, profile, whiten
+from forecasting.models.likelihood import EDGE, natural, profile, whiten
 from forecasting.models.orders import (
-    PRIOR,
     Columns,
     Estimate,
     Orders,
@@ -190,7 +189,8 @@ def _search(z: bytes, x: bytes, k: int, settings: Sarima) -> Estimate:
     simplest = settings.pin(Orders(0, d, 0, 0, D, 0, drift=d + D <= 1))
     flat = np.ptp(difference(bridge(known), d, D)) < 1e-9
     if flat or (settings.order is not None and settings.seasonal_order is not None):
-        best = Estimate(simplest, begin(simplest), 0.0, 0.0, True)
+        start = begin(simplest)
+        best = Estimate(simplest, start, np.eye(len(start)), 0.0, 0.0, True)
     else:
         best = stepwise(known, covariates, d, D, moving, settings.pin)
     return replace(best, orders=replace(best.orders, adjusted=not moving))
@@ -207,9 +207,7 @@ def fit_orders(z: np.ndarray, x: np.ndarray, orders: Orders, start: np.ndarray |
     by = regression(orders, found.free, columns)
     if not (np.isfinite(found.loglik) and np.isfinite(by.beta).all()):
         raise ModelError(f"sarima did not converge for {orders}: give other orders or use a simpler model.")
-    vague = np.linalg.inv(
-        np.linalg.cholesky(precision(orders.arma, found.free, columns.values, columns.holes, PRIOR))
-    ).T
+    vague = np.linalg.inv(np.linalg.cholesky(found.precision)).T
     k = by.used - by.free + 1
     summary = {
         "chosen": str(orders),
