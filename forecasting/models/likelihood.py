@@ -5,7 +5,7 @@ no r × r covariance is ever formed; r = max(p + 12 P, q + 12 Q + 1). Regressors
 concentrated out by generalised least squares (Kohn and Ansley 1985), the variance too. A hole is one more
 regressor, an additive outlier, whose determinant is integrated out (Gómez, Maravall and Peña 1999), which is
 exact. The maximum is a nonlinear least squares problem in partial autocorrelations (Barndorff-Nielsen and
-Schou 1973), solved by Levenberg–Marquardt.
+Schou 1973), solved by Levenberg–Marquardt on their Fisher's z, under a normal prior if wanted.
 
 Arrays: columns (c × n) of differenced series, holes and regressors, in this order; arma = (p, q, P, Q).
 """
