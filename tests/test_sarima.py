@@ -1,19 +1,25 @@
-"""The order search and the paths of sarima beside slow oracles and statsmodels' own forecasts."""
+"""The likelihood, the order search and the paths of sarima beside statsmodels' own."""
 
 from __future__ import annotations
+
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import invented
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.signal import lfilter
 from statsmodels.tsa.statespace.sarimax import SARIMAX
 
 from forecasting.errors import ModelError
 from forecasting.models import forecaster
 from forecasting.models.choosing import aicc, half_year, ljung_box, standard
-from forecasting.models.orders import Orders, allowed, css, differences, jacobian, residuals, steady
-from forecasting.models.sarima import Sarima, fit_orders
+from forecasting.models.likelihood import natural, profile, whiten
+from forecasting.models.orders import Columns, Orders, begin, difference, differences, regressors
+from forecasting.models.sarima import Sarima, fit_orders, integrate, regression
 from forecasting.panel import Panel
 
 
@@ -32,42 +38,126 @@ def months_to(last: str, count: int) -> pd.PeriodIndex:
     return pd.period_range(end=pd.Period(last, "M"), periods=count, freq="M")
 
 
-def test_residuals_are_those_of_a_slow_loop() -> None:
-    rng = np.random.default_rng(0)
-    w, X = rng.normal(size=50), rng.normal(size=(50, 2))
-    params = np.array([0.5, -0.2, 0.3, 0.4, -0.6, 1.0, 2.0])
-    ar = np.convolve([1, -0.5, 0.2], np.r_[1.0, np.zeros(11), -0.4])
-    ma = np.convolve([1, 0.3], np.r_[1.0, np.zeros(11), -0.6])
-    u, slow = w - X @ params[-2:], np.zeros(50)
-    for t in range(50):
-        slow[t] = sum(ar[lag] * u[t - lag] for lag in range(min(t + 1, len(ar))))
-        slow[t] -= sum(ma[lag] * slow[t - lag] for lag in range(1, min(t + 1, len(ma))))
-    np.testing.assert_allclose(residuals((2, 1, 1, 1), params, w, X), slow, atol=1e-10)
+@st.composite
+def seasonal_arma(draw: st.DrawFn) -> tuple[tuple[int, int, int, int], np.ndarray]:
+    """Orders, and a Fisher's z for each."""
+    arma = draw(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2), st.integers(0, 2)))
+    z = st.floats(-2.0, 2.0, allow_subnormal=False)
+    return arma, np.array(draw(st.lists(z, min_size=sum(arma), max_size=sum(arma))))
 
 
-def test_jacobian_is_the_numerical_one() -> None:
-    rng = np.random.default_rng(1)
-    w, X = rng.normal(size=60), rng.normal(size=(60, 1))
-    arma, params = (2, 2, 1, 1), np.array([0.3, 0.1, 0.2, -0.1, 0.4, -0.3, 0.5])
-    made = jacobian(arma, params, w, X, residuals(arma, params, w, X))
-    for at in range(len(params)):
-        step = np.eye(len(params))[at] * 1e-6
-        numeric = (residuals(arma, params + step, w, X) - residuals(arma, params - step, w, X)) / 2e-6
-        np.testing.assert_allclose(made[:, at], numeric, atol=1e-6)
+def oracle(z: np.ndarray, X: np.ndarray, orders: Orders, **options: bool) -> SARIMAX:
+    p, q, P, Q = orders.arma
+    made = SARIMAX(
+        z,
+        exog=X if X.shape[1] else None,
+        order=(p, orders.d, q),
+        seasonal_order=(P, orders.D, Q, 12) if P + orders.D + Q else (0, 0, 0, 0),
+        **options,
+    )
+    made.ssm.tolerance = 0.0  # no switch to the steady state, which costs it the fifth digit
+    return made
 
 
-@pytest.mark.parametrize("coefficients", [[0.5, 0.3], [-1.5, 0.4], [0.2, -0.5, 0.6], [1.4, -0.6], [0.3, 0.2, 1.1]])
-def test_steady_means_roots_outside_the_unit_circle(coefficients: list[float]) -> None:
-    roots = np.roots([*coefficients[::-1], 1.0])
-    assert steady(np.r_[1.0, coefficients], limit=1.0) == bool((np.abs(roots) > 1.0).all())
+def loglike(columns: Columns, arma: tuple[int, int, int, int], params: np.ndarray, sigma2: float) -> float:
+    """Log-likelihood at the best coefficients of the regressors."""
+    white, logdet, _, _ = whiten(arma, params, columns.values, 0)
+    errors, _, _, logdet, used = profile(white, logdet, columns.holes)
+    return float(-0.5 * (used * np.log(2 * np.pi * sigma2) + logdet + errors @ errors / sigma2))
 
 
-def test_conditional_least_squares_finds_the_parameters() -> None:
-    z = airline(600, 3)
-    w = np.diff(z[12:] - z[:-12])
-    found = css(Orders(0, 1, 1, 0, 1, 1), w, np.empty((len(w), 0)))
-    np.testing.assert_allclose(found.params, [-0.4, -0.5], atol=0.1)
-    assert allowed((0, 1, 0, 1), found.params)
+@settings(max_examples=40, deadline=None)
+@given(model=seasonal_arma(), seed=st.integers(0, 999), holes=st.sampled_from([0, 1, 5]))
+def test_likelihood_is_that_of_statsmodels(
+    model: tuple[tuple[int, int, int, int], np.ndarray], seed: int, holes: int
+) -> None:
+    arma, free = model
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=60)
+    z[rng.choice(np.arange(1, 59), holes, replace=False)] = np.nan
+    p, q, P, Q = arma
+    orders, params = Orders(p, 0, q, P, 0, Q), natural(arma, free)
+    columns = Columns.of(z, np.empty((60, 0)), orders)
+    theirs = oracle(z, np.empty((60, 0)), orders).loglike(np.r_[params, 1.3])
+    assert loglike(columns, arma, params, 1.3) == pytest.approx(theirs, abs=1e-6, rel=1e-8)
+
+
+@pytest.mark.parametrize("holes", [[], [40], [30, 31, 32, 75]])
+@pytest.mark.parametrize("orders", [Orders(1, 1, 1, 0, 1, 1), Orders(2, 1, 0), Orders(0, 0, 2, 1, 1, 0)], ids=str)
+def test_likelihood_of_a_differenced_series_with_holes_is_the_diffuse_one(orders: Orders, holes: list[int]) -> None:
+    z = airline(120, 2)[:100]
+    z[holes] = np.nan
+    params = natural(orders.arma, np.full(sum(orders.arma), 0.4))
+    columns = Columns.of(z, np.empty((100, 0)), orders)
+    theirs = oracle(z, np.empty((100, 0)), orders, use_exact_diffuse=True).loglike(np.r_[params, 0.02])
+    diffuse = 0.5 * (orders.d + 12 * orders.D) * np.log(2 * np.pi)  # statsmodels counts months that fix the level
+    assert loglike(columns, orders.arma, params, 0.02) == pytest.approx(theirs + diffuse, abs=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(model=seasonal_arma(), seed=st.integers(0, 999))
+def test_means_and_covariance_ahead_are_those_of_statsmodels(
+    model: tuple[tuple[int, int, int, int], np.ndarray], seed: int
+) -> None:
+    arma, free = model
+    z, params = np.random.default_rng(seed).normal(size=50), natural(arma, free)
+    p, q, P, Q = arma
+    _, _, means, root = whiten(arma, params, z[None, :].copy(), 8)
+    theirs = oracle(z, np.empty((50, 0)), Orders(p, 0, q, P, 0, Q)).smooth(np.r_[params, 1.0]).get_forecast(8)
+    np.testing.assert_allclose(means[0], theirs.predicted_mean, atol=1e-6)
+    np.testing.assert_allclose((root**2).sum(axis=1), theirs.var_pred_mean, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("orders", [Orders(1, 0, 1, drift=True), Orders(0, 1, 1, 0, 1, 1), Orders(1, 1, 0, 1, 0, 0)])
+def test_no_worse_than_the_fit_of_statsmodels(orders: Orders, seed: int) -> None:
+    z = airline(140, seed)[20:] if orders.d else ar1(120, seed)
+    z /= z.std()
+    columns = Columns.of(z, np.empty((120, 0)), orders)
+    made = columns.estimate(orders, begin(orders), prior=0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = oracle(columns.values[0], columns.values[1:].T, replace(orders, d=0, D=0)).fit(disp=0, maxiter=300)
+    assert made.settled
+    assert made.loglik > theirs.llf - 1e-3
+    params = np.r_[theirs.params[: len(columns.values) - 1], natural(orders.arma, made.free)]
+    assert made.loglik >= oracle(columns.values[0], columns.values[1:].T, replace(orders, d=0, D=0)).loglike(
+        np.r_[params, theirs.params[-1]]
+    )
+
+
+def test_the_maximum_is_where_the_parameters_were() -> None:
+    z, orders = airline(612, 3)[12:], Orders(0, 1, 1, 0, 1, 1)
+    made = Columns.of(z, np.empty((600, 0)), orders).estimate(orders, begin(orders))
+    np.testing.assert_allclose(natural(orders.arma, made.free), [-0.4, -0.5], atol=0.1)
+
+
+def test_the_prior_keeps_a_short_series_off_the_edge() -> None:
+    rng, orders = np.random.default_rng(5), Orders(0, 1, 1)
+    columns = Columns.of(rng.normal(size=30), np.empty((30, 0)), orders)  # over-differenced: a root of one
+    free, kept = (columns.estimate(orders, begin(orders), prior=prior).free for prior in (0.0, 1.0))
+    assert np.tanh(abs(free[0])) > 0.99
+    assert np.tanh(abs(kept[0])) < 0.98
+
+
+def test_a_covariate_that_repeats_another_changes_nothing() -> None:
+    rng = np.random.default_rng(6)
+    x, z = rng.normal(size=(80, 1)), ar1(80, 2)
+    one, two = (
+        fit_orders(z, covariates, Orders(1, 0, 0, drift=True)).simulate(
+            3, np.ones((3, covariates.shape[1])), 4000, np.random.default_rng(0)
+        )
+        for covariates in (x, np.hstack([x, x]))
+    )
+    np.testing.assert_allclose(one.mean(axis=0), two.mean(axis=0), atol=0.01)
+    np.testing.assert_allclose(one.std(axis=0), two.std(axis=0), rtol=0.05)
+
+
+@pytest.mark.parametrize(("d", "D"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_integrate_undoes_difference(d: int, D: int) -> None:
+    z, back = np.random.default_rng(0).normal(size=40), 12 * D + d
+    made = integrate(difference(z, d, D)[None, :], z[None, :back], Orders(0, d, 0, 0, D, 0))
+    np.testing.assert_allclose(made[0], z[back:], atol=1e-9)
 
 
 def test_differences_follow_the_tests() -> None:
@@ -78,11 +168,11 @@ def test_differences_follow_the_tests() -> None:
 
 
 def test_the_search_recovers_known_orders() -> None:
-    settings, months = Sarima(), months_to("2026-06", 240)
-    made = [settings.choose(airline(280, seed)[40:], months, np.empty((240, 0))) for seed in range(4)]
+    model, months = Sarima(), months_to("2026-06", 240)
+    made = [model.choose(airline(280, seed)[40:], months, np.empty((240, 0))).orders for seed in range(4)]
     assert {(one.d, one.D) for one in made} == {(1, 1)}
     assert sum(one.q >= 1 and one.Q >= 1 for one in made) >= 3
-    plain = [settings.choose(ar1(240, seed), months, np.empty((240, 0))) for seed in range(4)]
+    plain = [model.choose(ar1(240, seed), months, np.empty((240, 0))).orders for seed in range(4)]
     assert sum((one.p, one.d, one.q, one.P, one.D, one.Q) == (1, 0, 0, 0, 0, 0) for one in plain) >= 2
 
 
@@ -106,20 +196,33 @@ def test_half_years_and_standard_scale() -> None:
     np.testing.assert_array_equal(standard(z), standard(3.7 * z + 0.21))
 
 
-@pytest.mark.parametrize("holes", [False, True])
-def test_paths_have_the_mean_and_variance_of_statsmodels(holes: bool) -> None:
+@pytest.mark.parametrize("holes", [[], [30, 31, 77], [112, 116, 118]])
+@pytest.mark.parametrize("orders", [Orders(0, 1, 1, 0, 1, 1), Orders(1, 0, 1, 0, 1, 0, drift=True)], ids=str)
+def test_paths_have_the_mean_and_variance_of_statsmodels(orders: Orders, holes: list[int]) -> None:
     z = airline(160, 5)[40:] + 3.0
-    if holes:
-        z[[30, 31, 77]] = np.nan
-    orders = Orders(0, 1, 1, 0, 1, 1)
+    z[holes] = np.nan
     one = fit_orders(z, np.empty((120, 0)), orders)
-    drawn = one.simulate(6, np.empty((6, 0)), 40_000, np.random.default_rng(0))
-    oracle = SARIMAX(z, order=(0, 1, 1), seasonal_order=(0, 1, 1, 12)).fit(disp=0).get_forecast(6)
-    spread = np.sqrt(oracle.var_pred_mean)
-    np.testing.assert_allclose(drawn.mean(axis=0), oracle.predicted_mean, atol=0.06 * spread.max())
-    # the spread is a little wider: degrees of freedom and one draw of sigma a path
-    ratio = drawn.std(axis=0) / spread
-    assert ((ratio > 1.0) & (ratio < 1.08)).all()
+    one = replace(one, vague=0.0 * one.vague)  # statsmodels takes parameters as known
+    drawn = one.simulate(14, np.empty((14, 0)), 40_000, np.random.default_rng(0))
+    ahead = regressors(orders, np.empty((134, 0)), -119)[120:]
+    theirs = one.results().get_forecast(14, exog=ahead if orders.drift else None)
+    spread = one.scale * np.sqrt(theirs.var_pred_mean)
+    mean = one.level + one.scale * theirs.predicted_mean
+    np.testing.assert_allclose(drawn.mean(axis=0), mean, atol=0.03 * spread.max())
+    # Student's t for one draw of sigma a path; statsmodels takes the drift as known
+    free = regression(orders, one.mode, one.columns).free
+    ratio = drawn.std(axis=0) / (spread * np.sqrt(free / (free - 2)))
+    assert ((ratio > 0.98) & (ratio < (1.25 if orders.drift else 1.02))).all()
+
+
+def test_what_is_not_known_of_parameters_widens_the_paths() -> None:
+    one = fit_orders(ar1(30, 0), np.empty((30, 0)), Orders(1, 0, 1))
+    known, vague = (
+        made.simulate(8, np.empty((8, 0)), 20_000, np.random.default_rng(0)).std(axis=0)
+        for made in (replace(one, vague=0.0 * one.vague), one)
+    )
+    assert vague[0] > 1.02 * known[0]
+    assert vague.sum() > 1.01 * known.sum()
 
 
 def test_covariates_move_the_forecast_by_their_coefficient() -> None:

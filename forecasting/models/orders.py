@@ -1,19 +1,21 @@
-"""Orders of a seasonal ARIMA: differences by tests, the rest by a search on conditional least squares.
+"""Orders of a seasonal ARIMA: differences by tests, the rest by a stepwise search on the exact likelihood.
 
-Hyndman and Khandakar (2008). u is the differenced series, e its residuals; regressors (drift and covariates)
-are differenced with the series, so every model is a regression with ARIMA errors.
+Hyndman and Khandakar (2008), without their conditional approximation: short series need the exact likelihood.
+Regressors (drift and covariates) are differenced with the series, so every model is a regression with ARIMA
+errors, and the corrected AIC compares models of equal differences only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.signal import lfilter
 from statsmodels.tsa.seasonal import STL
 
+from forecasting.models.base import bridge
 from forecasting.models.choosing import SEASON, aicc
+from forecasting.models.likelihood import maximise
 
 KPSS_LIMIT = 0.463  # its 5 % point
 # few months rarely reject a level, and a level that was none costs more than a difference too many: at 40
@@ -21,8 +23,9 @@ KPSS_LIMIT = 0.463  # its 5 % point
 # 0.87 and coverage of 95 % intervals rose from 82 to 88
 KPSS_LIMIT_SHORT = 0.15
 SEASONAL_STRENGTH = 0.64  # forecast::nsdiffs
-LIMIT = 0.99  # partial autocorrelations beyond it are unit roots for us
 MAX_ORDER = 5  # p + q + P + Q, as forecast::auto.arima
+PRIOR = 1.0  # precision of the normal prior on each z: 95 % of partial autocorrelations lie within 0.96
+ROUGH, SETTLED = 1e-2, 1e-7  # log-likelihood that a round has to gain, in the search and at its end
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,19 @@ class Orders:
         return self.p, self.q, self.P, self.Q
 
 
+Pin = Callable[[Orders], Orders]
+
+
 @dataclass(frozen=True)
-class Css:
-    """Conditional least squares: parameters (p + q + P + Q + regressors), residuals and corrected AIC."""
+class Estimate:
+    """Estimated orders: Fisher's z of partial autocorrelations (p + q + P + Q), exact log-likelihood."""
 
     orders: Orders
-    params: np.ndarray
-    residuals: np.ndarray
+    free: np.ndarray
+    precision: np.ndarray
+    loglik: float
     aicc: float
+    settled: bool
 
 
 def difference(values: np.ndarray, d: int, D: int) -> np.ndarray:
@@ -76,102 +84,28 @@ def regressors(orders: Orders, x: np.ndarray, begin: int) -> np.ndarray:
     return np.column_stack([trend, x])
 
 
-def polynomials(arma: tuple[int, int, int, int], params: np.ndarray) -> tuple[np.ndarray, ...]:
-    """1 − φ, 1 + θ, 1 − Φ, 1 + Θ as coefficients of the lag."""
-    p, q, P, Q = arma
-    cuts = np.cumsum([p, q, P, Q])
-    ar, ma, sar, sma = np.split(params[: cuts[-1]], cuts[:-1])
-    return np.r_[1.0, -ar], np.r_[1.0, ma], spread(-sar), spread(sma)
+@dataclass(frozen=True)
+class Columns:
+    """Differenced (c × n): one series, an outlier for each of its holes, drift, covariates."""
 
+    values: np.ndarray
+    holes: int
 
-def spread(seasonal: np.ndarray) -> np.ndarray:
-    """Coefficients of yearly lags as a polynomial in months."""
-    wide = np.zeros(SEASON * len(seasonal) + 1)
-    wide[0] = 1.0
-    wide[SEASON::SEASON] = seasonal
-    return wide
+    @staticmethod
+    def of(z: np.ndarray, x: np.ndarray, orders: Orders) -> Columns:
+        """From z (T, holes allowed) and covariates x (T × k) of the same months."""
+        missing = np.flatnonzero(np.isnan(z))
+        outliers = np.zeros((len(z), len(missing)))
+        outliers[missing, np.arange(len(missing))] = -1.0
+        whole = np.column_stack([bridge(z), outliers, regressors(orders, x, 1 - len(x))])
+        return Columns(np.ascontiguousarray(difference(whole, orders.d, orders.D).T), len(missing))
 
-
-def residuals(arma: tuple[int, int, int, int], params: np.ndarray, w: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """e (T) of the differenced series w (T) on regressors X (T × r), nothing known before the first month."""
-    ar, ma, sar, sma = polynomials(arma, params)
-    u = w - X @ params[sum(arma) :]
-    return np.asarray(lfilter(np.convolve(ar, sar), np.convolve(ma, sma), u))
-
-
-def jacobian(
-    arma: tuple[int, int, int, int], params: np.ndarray, w: np.ndarray, X: np.ndarray, e: np.ndarray
-) -> np.ndarray:
-    """Derivatives of e (T × parameters)."""
-    ar, ma, sar, sma = polynomials(arma, params)
-    both, u = np.convolve(ma, sma), w - X @ params[sum(arma) :]
-    p, q, P, Q = arma
-    columns = [-lagged(lfilter(sar, both, u), lag) for lag in range(1, p + 1)] if p else []
-    if q:
-        by = lfilter([1.0], ma, e)
-        columns += [-lagged(by, lag) for lag in range(1, q + 1)]
-    if P:
-        by = lfilter(ar, both, u)
-        columns += [lagged(-by, SEASON * lag) for lag in range(1, P + 1)]
-    if Q:
-        by = lfilter([1.0], sma, e)
-        columns += [-lagged(by, SEASON * lag) for lag in range(1, Q + 1)]
-    if X.shape[1]:
-        columns += list(-lfilter(np.convolve(ar, sar), both, X, axis=0).T)
-    return np.array(columns).T.reshape(len(w), -1)
-
-
-def lagged(values: np.ndarray, lag: int) -> np.ndarray:
-    """Values of ``lag`` months before, zero where there are none."""
-    moved = np.zeros_like(values)
-    moved[lag:] = values[: max(len(values) - lag, 0)]
-    return moved
-
-
-def steady(polynomial: np.ndarray, limit: float = LIMIT) -> bool:
-    """Whether all roots lie clearly outside the unit circle: Schur–Cohn step-down on 1 + a1 B + a2 B² + …"""
-    a = polynomial[1:]
-    while len(a):
-        last = a[-1]
-        if not abs(last) < limit:
-            return False
-        a = (a[:-1] - last * a[-2::-1]) / (1.0 - last * last)
-    return True
-
-
-def allowed(arma: tuple[int, int, int, int], params: np.ndarray, limit: float = LIMIT) -> bool:
-    """Stationary and invertible, with a margin."""
-    ar, ma, sar, sma = polynomials(arma, params)
-    return all(steady(one, limit) for one in (ar, ma, sar[::SEASON], sma[::SEASON]))
-
-
-def css(orders: Orders, w: np.ndarray, X: np.ndarray, rounds: int = 40) -> Css:
-    """Levenberg–Marquardt on e from a start of small coefficients; w (T), X (T × r), both differenced."""
-    arma = orders.arma
-    params = np.r_[np.repeat([0.1, -0.1, 0.1, -0.1], arma), np.zeros(X.shape[1])]
-    if X.shape[1]:
-        params[sum(arma) :] = np.linalg.lstsq(X, w, rcond=None)[0]
-    e = residuals(arma, params, w, X)
-    sse, damping = float(e @ e), 1e-3
-    slopes = jacobian(arma, params, w, X, e)
-    for _ in range(rounds if len(params) else 0):
-        square, gradient = slopes.T @ slopes, slopes.T @ e
-        step = np.linalg.solve(square + damping * np.diag(np.diag(square) + 1e-12), -gradient)
-        tried = params + step
-        moved = residuals(arma, tried, w, X) if allowed(arma, tried) else None
-        gain = sse - float(moved @ moved) if moved is not None else -1.0
-        if moved is None or not gain > 0.0:
-            damping *= 10.0
-            if damping > 1e8:
-                break
-            continue
-        params, e, sse, damping = tried, moved, sse - gain, max(damping / 10.0, 1e-9)
-        if gain < 1e-7 * sse:
-            break
-        slopes = jacobian(arma, params, w, X, e)
-    n = len(w)
-    loglik = -0.5 * n * (np.log(2.0 * np.pi * max(sse / n, 1e-12)) + 1.0)
-    return Css(orders, params, e, aicc(loglik, len(params) + 1, n))
+    def estimate(self, orders: Orders, start: np.ndarray, gain: float = SETTLED, prior: float = PRIOR) -> Estimate:
+        """These orders at the mode of likelihood and prior, from ``start`` until a round gains less than ``gain``."""
+        free, precision, loglik, settled = maximise(orders.arma, start, self.values, self.holes, prior, gain)
+        used = self.values.shape[1] - self.holes
+        k = len(free) + len(self.values) - self.holes  # the variance counts as one
+        return Estimate(orders, free, precision, loglik, aicc(loglik, k, used), settled)
 
 
 def kpss(z: np.ndarray) -> float:
@@ -204,15 +138,14 @@ def differences(z: np.ndarray, x: np.ndarray, seasonal: bool, max_d: int) -> tup
     return d, D
 
 
-def stepwise(z: np.ndarray, x: np.ndarray, d: int, D: int, seasonal: bool) -> list[Css]:
-    """All models tried by the search of Hyndman and Khandakar (2008), best first; z (T) without holes."""
-    w = difference(z, d, D)
-    bases = {drift: difference(regressors(Orders(0, d, 0, 0, D, 0, drift), x, 0), d, D) for drift in (False, True)}
-    tried: dict[Orders, Css] = {}
+def stepwise(z: np.ndarray, x: np.ndarray, d: int, D: int, seasonal: bool, pin: Pin = lambda one: one) -> Estimate:
+    """The best that the search of Hyndman and Khandakar (2008) finds; z (T, holes allowed); ``pin`` fixes orders."""
+    columns = {drift: Columns.of(z, x, Orders(0, d, 0, 0, D, 0, drift)) for drift in (False, True)}
+    tried: dict[Orders, Estimate] = {}
 
-    def score(orders: Orders) -> Css:
+    def score(orders: Orders, near: Estimate | None = None) -> Estimate:
         if orders not in tried:
-            tried[orders] = css(orders, w, bases[orders.drift])
+            tried[orders] = columns[orders.drift].estimate(orders, begin(orders, near), ROUGH)
         return tried[orders]
 
     drift = d + D <= 1
@@ -220,13 +153,26 @@ def stepwise(z: np.ndarray, x: np.ndarray, d: int, D: int, seasonal: bool) -> li
     first = [Orders(p, d, q, P * seasonal, D, Q * seasonal, drift) for p, q, P, Q in starts]
     if d + D == 1:
         first.append(Orders(0, d, 0, 0, D, 0, False))
-    best = min((score(one) for one in first if len(w) > sum(one.arma) + 4), key=lambda one: one.aicc)
+    best = min((score(pin(one)) for one in first), key=lambda one: one.aicc)
     while True:
-        near = [score(one) for one in neighbours(best.orders, len(z), seasonal)]
+        near = [score(pin(one), best) for one in neighbours(best.orders, len(z), seasonal)]
         better = min(near, key=lambda one: one.aicc)
         if better.aicc >= best.aicc:
-            return sorted(tried.values(), key=lambda one: (one.aicc, str(one.orders)))
+            return best
         best = better
+
+
+def begin(orders: Orders, near: Estimate | None = None) -> np.ndarray:
+    """Where an estimate begins: at that of a neighbour, where new lags weigh little."""
+    start, at = np.full(sum(orders.arma), 0.1), 0
+    if near is None:
+        return start
+    parts = np.split(near.free, np.cumsum(near.orders.arma)[:-1])
+    for part, size in zip(parts, orders.arma, strict=True):
+        shared = min(len(part), size)
+        start[at : at + shared] = part[:shared]
+        at += size
+    return start
 
 
 def neighbours(orders: Orders, n: int, seasonal: bool) -> Iterator[Orders]:

@@ -1,25 +1,23 @@
-"""Seasonal ARIMA in state space form: exact likelihood, holes and ragged edges by the Kalman filter."""
+"""Regression with seasonal ARIMA errors: exact likelihood, holes and ragged edges as in state space form."""
 
 from __future__ import annotations
 
-import contextlib
-import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize
-from statsmodels.tsa.statespace.sarimax import SARIMAX
 
 from forecasting.errors import ModelError
 from forecasting.models.base import FittedEach, One, bridge, fit_each
 from forecasting.models.choosing import SEASON, aicc, ljung_box, seen, standard, window
+from forecasting.models.likelihood import EDGE, natural, profile, whiten
 from forecasting.models.orders import (
+    Columns,
+    Estimate,
     Orders,
-    allowed,
-    css,
+    begin,
     difference,
     differences,
     regressors,
@@ -28,9 +26,8 @@ from forecasting.models.orders import (
 from forecasting.models.season import NONE, adjusted, find_season
 from forecasting.panel import Panel
 
-EXACT = 3  # models of the search that are estimated again by exact likelihood
-NEAR_UNIT = 0.98  # a chosen model keeps its partial autocorrelations within this
-SMALLEST = 1e-8  # variance of a shock when the scaled series has none
+DRAWS = 16  # of the parameters, each followed by its share of the paths
+SMALLEST = 1e-4  # spread of a shock when the scaled series has none
 
 
 @dataclass(frozen=True)
@@ -56,204 +53,168 @@ class Sarima:
         return fit_each(self.name, self.min_months, panel, self._fit_one)
 
     def _fit_one(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> One:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            shortlist = self.shortlist(z, months, x)
-            z, x = window(z, x, self.max_months)
-            season = find_season(bridge(z)) if shortlist[0].adjusted else NONE
-            return adjusted(_first_that_fits(z - season.over(len(z)), x, shortlist), season, len(z))
+        chosen = self.choose(z, months, x)
+        z, x = window(z, x, self.max_months)
+        season = find_season(bridge(z)) if chosen.orders.adjusted else NONE
+        return adjusted(fit_orders(z - season.over(len(z)), x, chosen.orders, chosen.free), season, len(z))
 
-    def choose(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> Orders:
-        """Best orders for z (T) from its months up to the last June or December."""
-        return self.shortlist(z, months, x)[0]
+    def pin(self, orders: Orders) -> Orders:
+        """These orders with those that the settings fix."""
+        p, _, q = self.order or (orders.p, 0, orders.q)
+        P, _, Q = self.seasonal_order or (orders.P, 0, orders.Q)
+        return replace(orders, p=p, q=q, P=P, Q=Q)
 
-    def shortlist(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> tuple[Orders, ...]:
-        """Orders from best to worst; the next one serves where the likelihood of the best cannot be maximised."""
+    def choose(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> Estimate:
+        """Best orders for z (T) from its months up to the last June or December, as estimated on those."""
         until = seen(z, months, self.min_months)
         known, x = map(standard, window(z[:until], x[:until], self.max_months))
         return _search(known.tobytes(), x.tobytes(), x.shape[1], self)
 
 
 @dataclass(frozen=True)
-class Exact:
-    """A model estimated by exact likelihood on a scaled series: parameters and filtered end."""
+class Regression:
+    """Generalised least squares at given φ, θ, Φ, Θ: errors (n), coefficients of holes, drift and covariates (c − 1).
 
-    orders: Orders
+    ``unknown`` is the root of the coefficients' covariance over sigma²; ``used`` months count, ``free`` to estimate it.
+    """
+
     params: np.ndarray
-    sigma2: float
-    loglik: float
-    converged: bool
+    errors: np.ndarray
+    beta: np.ndarray
+    unknown: np.ndarray
+    used: int
+    free: int
+
+    @property
+    def sigma(self) -> float:
+        return max(float(np.sqrt(self.errors @ self.errors / self.free)), SMALLEST)
+
+
+def regression(orders: Orders, z: np.ndarray, columns: Columns) -> Regression:
+    """At these Fisher's z of partial autocorrelations."""
+    params = natural(orders.arma, z)
+    white, logdet, _, _ = whiten(orders.arma, params, columns.values, 0)
+    errors, beta, root, _, used = profile(white, logdet, columns.holes)
+    kept = np.diag(root) > 0
+    unknown = np.linalg.inv(root + np.diag(1.0 - kept)).T * kept[:, None] * kept
+    return Regression(params, errors, beta, unknown, used, max(used - len(params) - len(beta) + columns.holes, 3))
 
 
 @dataclass(frozen=True)
-class _One:
-    """State (m, then coefficients) of the next month: mean and root of its covariance; the way on."""
+class Fit:
+    """A regression with ARIMA errors on a scaled series z (T) with scaled covariates x (T × k), ready to go on.
+
+    ``mode`` are Fisher's z of its partial autocorrelations, known but for ``vague``, the root of their covariance.
+    """
 
     orders: Orders
-    ssm: tuple[np.ndarray, np.ndarray, np.ndarray]
-    mean: np.ndarray
-    root: np.ndarray
-    free: int
+    z: np.ndarray
+    x: np.ndarray
+    columns: Columns
+    mode: np.ndarray
+    vague: np.ndarray
     covariates: tuple[np.ndarray, np.ndarray]
     level: float
     scale: float
     summary: dict[str, Any]
 
     def simulate(self, steps: int, x: np.ndarray, paths: int, rng: np.random.Generator) -> np.ndarray:
-        design, transition, selection = self.ssm
         centre, width = self.covariates
-        ahead = regressors(self.orders, (x.reshape(steps, -1) - centre) / width, 1)
-        # one draw of the unknown spread for a path: tails of Student's t, as short histories deserve
-        spread = np.sqrt(self.free / rng.chisquare(self.free, paths))[:, None]
-        state = self.mean + spread * rng.standard_normal((paths, self.root.shape[1])) @ self.root.T
+        x = np.vstack([self.x, (x.reshape(steps, -1) - centre) / width])
+        ahead = difference(regressors(self.orders, x, 1 - len(self.z)), self.orders.d, self.orders.D)[-steps:]
+        u = rng.standard_normal((DRAWS // 2, len(self.mode))) if len(self.mode) else np.zeros((0, 0))
         drawn = np.empty((paths, steps))
-        for step in range(steps):
-            drawn[:, step] = state @ np.r_[design, ahead[step]]
-            shock = spread * rng.standard_normal((paths, selection.shape[1]))
-            state = state @ transition.T + shock @ selection.T
+        modes = np.clip(self.mode + np.vstack([u, -u]) @ self.vague.T, -EDGE, EDGE) if len(u) else [self.mode]
+        for at, mode in enumerate(modes):
+            some = slice(at, paths, len(modes))
+            drawn[some] = self._follow(mode, ahead, len(drawn[some]), rng)
         return self.level + self.scale * drawn
 
+    def _follow(self, mode: np.ndarray, ahead: np.ndarray, paths: int, rng: np.random.Generator) -> np.ndarray:
+        """Paths (P × h) with these parameters and differenced regressors of the coming months (h × r)."""
+        by, holes, steps = regression(self.orders, mode, self.columns), self.columns.holes, len(ahead)
+        _, _, means, root = whiten(self.orders.arma, by.params, self.columns.values, steps)
+        # one draw of the unknown spread for a path: tails of Student's t, as short histories deserve
+        spread = by.sigma * np.sqrt(by.free / rng.chisquare(by.free, paths))[:, None]
+        beta = by.beta + spread * (rng.standard_normal((paths, len(by.beta))) @ by.unknown.T)
+        drawn = means[0] - beta @ means[1:] + beta[:, holes:] @ ahead.T
+        drawn += spread * (rng.standard_normal((paths, steps)) @ root.T)
+        back = SEASON * self.orders.D + self.orders.d
+        past = np.tile(bridge(self.z)[len(self.z) - back :], (paths, 1))
+        recent = np.flatnonzero(np.isnan(self.z)) - (len(self.z) - back)
+        past[:, recent[recent >= 0]] += beta[:, :holes][:, recent >= 0]
+        return integrate(drawn, past, self.orders)
 
-def _first_that_fits(z: np.ndarray, x: np.ndarray, shortlist: tuple[Orders, ...]) -> _One:
-    """The best orders whose exact fit ends well; ``chosen`` names them."""
-    for orders in shortlist[:-1]:
-        with contextlib.suppress(ModelError, np.linalg.LinAlgError, ValueError):
-            return fit_orders(z, x, orders)
-    return fit_orders(z, x, shortlist[-1])
+    def results(self) -> Any:
+        """The same model and parameters as a result of statsmodels, on the scaled series, for its diagnostics."""
+        from statsmodels.tsa.statespace.sarimax import SARIMAX
+
+        X = regressors(self.orders, self.x, 1 - len(self.x))
+        seasonal = (self.orders.P, self.orders.D, self.orders.Q, SEASON)
+        model = SARIMAX(
+            self.z,
+            exog=X if X.shape[1] else None,
+            order=(self.orders.p, self.orders.d, self.orders.q),
+            seasonal_order=seasonal if any(seasonal[:3]) else (0, 0, 0, 0),
+            use_exact_diffuse=True,
+        )
+        by = regression(self.orders, self.mode, self.columns)
+        return model.smooth(np.r_[by.beta[self.columns.holes :], by.params, by.sigma**2])
+
+
+def integrate(w: np.ndarray, past: np.ndarray, orders: Orders) -> np.ndarray:
+    """Levels (P × h) from their differences w (P × h) and the levels before (P × 12 D + d)."""
+    yearly = np.r_[1.0, np.zeros(SEASON - 1), -1.0]
+    lags = np.ones(1)
+    for factor in [np.array([1.0, -1.0])] * orders.d + [yearly] * orders.D:
+        lags = np.convolve(lags, factor)
+    back = past.shape[1]
+    z = np.hstack([past, w])
+    for at in range(back, z.shape[1]):
+        z[:, at] -= z[:, at - back : at] @ lags[:0:-1]
+    return z[:, back:]
 
 
 @lru_cache(maxsize=1024)
-def _search(z: bytes, x: bytes, k: int, settings: Sarima) -> tuple[Orders, ...]:
+def _search(z: bytes, x: bytes, k: int, settings: Sarima) -> Estimate:
     """Remembered by its whole input, so that a backtest does not repeat it; a pure function."""
-    holed = np.frombuffer(z)
-    known = bridge(holed)
+    known = np.frombuffer(z).copy()
     covariates = np.frombuffer(x).reshape(len(known), k)
     moving = len(known) >= settings.seasonal_from or settings.seasonal_order is not None
     if not moving:
-        season = find_season(known).over(len(known))
-        known, holed = known - season, holed - season
-    d, D = differences(known, covariates, moving, settings.max_d)
-    if settings.order is not None:
-        d = settings.order[1]
-    if settings.seasonal_order is not None:
-        D = settings.seasonal_order[1]
-    if settings.order is not None and settings.seasonal_order is not None:
-        (p, _, q), (P, _, Q) = settings.order, settings.seasonal_order
-        return (Orders(p, d, q, P, D, Q, drift=d + D <= 1),)
-    if np.ptp(difference(known, d, D)) < 1e-9:
-        return (Orders(0, d, 0, 0, D, 0, drift=d + D <= 1),)
-    ranked = [one for one in stepwise(known, covariates, d, D, moving) if admissible(one.orders, one.params, settings)]
-    best = [exact(holed, covariates, one.orders) for one in ranked[:EXACT]]
-    kept = [one for one in best if admissible(one.orders, one.params, settings)] or best
-    n = len(difference(known, d, D))
-    kept.sort(key=lambda one: aicc(one.loglik, len(one.params) + 1, n))
-    simple = () if settings.order or settings.seasonal_order else (Orders(0, d, 1, 0, D, 1 if moving else 0),)
-    return tuple(replace(one, adjusted=not moving) for one in (*(one.orders for one in kept), *simple))
+        known -= find_season(bridge(known)).over(len(known))
+    d, D = differences(bridge(known), covariates, moving, settings.max_d)
+    d = settings.order[1] if settings.order is not None else d
+    D = settings.seasonal_order[1] if settings.seasonal_order is not None else D
+    simplest = settings.pin(Orders(0, d, 0, 0, D, 0, drift=d + D <= 1))
+    flat = np.ptp(difference(bridge(known), d, D)) < 1e-9
+    if flat or (settings.order is not None and settings.seasonal_order is not None):
+        start = begin(simplest)
+        best = Estimate(simplest, start, np.eye(len(start)), 0.0, 0.0, True)
+    else:
+        best = stepwise(known, covariates, d, D, moving, settings.pin)
+    return replace(best, orders=replace(best.orders, adjusted=not moving))
 
 
-def admissible(orders: Orders, params: np.ndarray, settings: Sarima) -> bool:
-    """Clear of unit roots, and with the orders that the settings fix."""
-    fixed = settings.order in (None, (orders.p, orders.d, orders.q))
-    seasonal = settings.seasonal_order in (None, (orders.P, orders.D, orders.Q))
-    return fixed and seasonal and allowed(orders.arma, params, NEAR_UNIT)
-
-
-def exact(z: np.ndarray, x: np.ndarray, orders: Orders) -> Exact:
-    """Maximum likelihood from a conditional least squares start; z (T, holes allowed) about unit scale."""
-    X = regressors(orders, x, 1 - len(x))
-    w = difference(bridge(z), orders.d, orders.D)
-    start = css(orders, w, difference(X, orders.d, orders.D))
-    k = sum(orders.arma)
-    # filtering the differences gives the same likelihood at a third of the cost, but cannot do holes
-    whole = not np.isnan(z).any()
-    model = state_space(z, X, orders, simple_differencing=whole, concentrate_scale=True)
-    begin = np.r_[start.params[k:], start.params[:k]]
-    variance = float(np.mean(start.residuals**2))
-    if variance < SMALLEST:  # the series is its own drift and season: nothing to estimate
-        return Exact(orders, start.params, SMALLEST, -0.5 * len(w) * np.log(SMALLEST), True)
-
-    params, loglik, converged = maximise(model, begin, len(w))
-    sigma2 = float(model.filter(params, return_ssm=True).scale)
-    return Exact(orders, np.roll(params, k), sigma2, loglik, converged)
-
-
-def maximise(model: SARIMAX, begin: np.ndarray, n: int) -> tuple[np.ndarray, float, bool]:
-    """Parameters (covariates first), log-likelihood, and whether the optimiser ended well."""
-
-    def loss(free: np.ndarray) -> float:
-        value = -model.loglike(model.transform_params(free)) / n
-        return float(value) if np.isfinite(value) else 1e6
-
-    if not len(begin):
-        return begin, float(model.loglike(begin)), True
-    free = model.untransform_params(begin)
-    found = minimize(loss, free, method="L-BFGS-B", options={"maxiter": 60, "ftol": 1e-8, "gtol": 1e-4})
-    if not found.success:
-        found = minimize(loss, found.x, method="Nelder-Mead", options={"maxfev": 1000, "fatol": 1e-6, "xatol": 1e-3})
-    return model.transform_params(found.x), -found.fun * n, bool(found.success and found.fun < 1e6)
-
-
-def state_space(z: np.ndarray, X: np.ndarray, orders: Orders, **options: bool) -> SARIMAX:
-    """statsmodels' model of these orders with regressors X (T × r)."""
-    return SARIMAX(
-        z,
-        exog=X if X.shape[1] else None,
-        order=(orders.p, orders.d, orders.q),
-        seasonal_order=(orders.P, orders.D, orders.Q, SEASON if orders.P + orders.D + orders.Q else 0),
-        **options if X.shape[1] else {name: on for name, on in options.items() if name != "mle_regression"},
-    )
-
-
-def fit_orders(z: np.ndarray, x: np.ndarray, orders: Orders) -> _One:
-    """Estimate these orders on z (T) with covariates x (T × k) and filter to the last month."""
+def fit_orders(z: np.ndarray, x: np.ndarray, orders: Orders, start: np.ndarray | None = None) -> Fit:
+    """Estimate these orders on z (T) with covariates x (T × k), from ``start`` if there is one."""
     centre, width = x.mean(axis=0), np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
     w = difference(bridge(z), orders.d, orders.D)
     level, scale = float(z[-1]), float(np.std(w)) if np.ptp(w) > 1e-9 * (1.0 + np.nanmax(np.abs(z))) else 1.0
-    scaled, x = (z - level) / scale, (x - centre) / width
-    return _filtered(scaled, x, exact(scaled, x, orders), (centre, width), level, scale)
-
-
-def _filtered(
-    z: np.ndarray,
-    x: np.ndarray,
-    found: Exact,
-    covariates: tuple[np.ndarray, np.ndarray],
-    level: float,
-    scale: float,
-) -> _One:
-    orders, k = found.orders, sum(found.orders.arma)
-    X = regressors(orders, x, 1 - len(x))
-    n = int((~np.isnan(z)).sum())
-    free = max(n - orders.d - SEASON * orders.D - len(found.params), 3)
-    used = free + len(found.params)
-    sigma2 = found.sigma2 * used / free
-    # coefficients in the state: what is not known of the drift widens the paths
-    model = state_space(z, X, orders, simple_differencing=False, mle_regression=False)
-    made = model.filter(np.r_[found.params[:k], sigma2], return_ssm=True)
-    if not (np.isfinite(found.loglik) and np.isfinite(made.predicted_state[:, -1]).all() and found.converged):
+    z, x = (z - level) / scale, (x - centre) / width
+    columns = Columns.of(z, x, orders)
+    found = columns.estimate(orders, begin(orders) if start is None else start)
+    by = regression(orders, found.free, columns)
+    if not (np.isfinite(found.loglik) and np.isfinite(by.beta).all()):
         raise ModelError(f"sarima did not converge for {orders}: give other orders or use a simpler model.")
-    values, vectors = np.linalg.eigh(made.predicted_state_cov[:, :, -1])
-    ssm, states = model.ssm, made.predicted_state.shape[0] - X.shape[1]
-    errors = made.standardized_forecasts_error[0][made.loglikelihood_burn :]
-    return _One(
-        orders,
-        (
-            ssm["design"][0, :states].reshape(states, -1)[:, 0],
-            ssm["transition"].copy(),
-            ssm["selection"] * sigma2**0.5,
-        ),
-        made.predicted_state[:, -1].copy(),
-        vectors * np.sqrt(np.clip(values, 0.0, None)),
-        free,
-        covariates,
-        level,
-        scale,
-        {
-            "chosen": str(orders),
-            "sigma": scale * float(np.sqrt(sigma2)),
-            "aicc": aicc(found.loglik - used * np.log(scale), len(found.params) + 1, used),
-            "ljung_box_p": ljung_box(errors, k),
-            "n_months": n,
-            "converged": found.converged,
-        },
-    )
+    vague = np.linalg.inv(np.linalg.cholesky(found.precision)).T
+    k = by.used - by.free + 1
+    summary = {
+        "chosen": str(orders),
+        "sigma": scale * by.sigma,
+        "aicc": aicc(found.loglik - by.used * np.log(scale), k, by.used),
+        "ljung_box_p": ljung_box(by.errors, len(by.params)),
+        "n_months": int((~np.isnan(z)).sum()),
+        "converged": found.settled,
+    }
+    return Fit(orders, z, x, columns, found.free, vague, (centre, width), level, scale, summary)
