@@ -123,7 +123,7 @@ class _Desk:
             "cap": lambda: np.minimum(before, size if one.per == "month" else self._left(one, before, strength, size)),
             "floor": lambda: np.maximum(before, size),
             "path": lambda: self._levels(one) * (1.0 + size),
-            "lift": lambda: _not_below_zero(before, before + size * (self._normal(one, target) - before)),
+            "lift": lambda: _not_below_zero(before, before + size * _one_way(self._normal(one, target) - before)),
         }[one.kind]()
         return _towards(before, goal, strength)
 
@@ -318,7 +318,7 @@ class _Desk:
             others = [one for one in still if one in varies]
             if not causes or not others:
                 continue
-            change = np.array([(now[one][:, row] - old[one][:, row]).mean() / varies[one] for one in causes])
+            change = np.stack([(now[one][:, row] - old[one][:, row]) / varies[one] for one in causes])
             related = np.corrcoef([old[one][:, row] for one in causes + others])
             k = len(causes)
             pull = related[k:, :k] @ np.linalg.pinv(related[:k, :k] + RIDGE * np.eye(k))
@@ -410,6 +410,11 @@ def _later(values: np.ndarray, lag: int, before: float) -> np.ndarray:
     late = np.full_like(values, before)
     late[:, lag:] = values[:, : max(values.shape[1] - lag, 0)]
     return late
+
+
+def _one_way(gap: np.ndarray) -> np.ndarray:
+    """Gaps (P × h) with the sign that they have on average, else none: what is undone pulls no path the other way."""
+    return np.asarray(np.where(gap * gap.mean(axis=0) > 0, gap, 0.0))
 
 
 def _towards(before: np.ndarray, goal: np.ndarray, strength: np.ndarray) -> np.ndarray:

@@ -168,6 +168,9 @@ def scenario_chart_bytes(
 
 def _scenarios(table: pd.DataFrame) -> list[str]:
     baseline, *names = dict.fromkeys(map(str, table["scenario"])) if len(table) else [""]
+    gaps = table[table["kind"].str.endswith(DIFFERENCE)]
+    moving = set(gaps.loc[(gaps["q025"] != 0) | (gaps["q975"] != 0), "scenario"])
+    names = [one for one in names if one in moving] or names
     if not names or not table["kind"].str.endswith(DIFFERENCE).any():
         raise DataError(
             f"The table holds {baseline or 'nothing'} without a scenario and its differences: run a scenario first."
@@ -286,7 +289,8 @@ def _signed(scale: Scale, value: float) -> str:
 def _drawn_rows(rows: dict[str, Row]) -> list[str]:
     changed = [one for one, row in rows.items() if row.changed]
     wanted = changed if changed and len(rows) > FEW else list(rows)
-    strongest = sorted(wanted, key=lambda one: -rows[one].spreads)[:MOST_ROWS]
+    # Wholes first: who reads a chart of exports' parts wants the exports.
+    strongest = sorted(wanted, key=lambda one: (one.count(".") > 2, -rows[one].spreads))[:MOST_ROWS]
     return [one for one in rows if one in strongest]
 
 

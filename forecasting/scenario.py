@@ -108,10 +108,10 @@ class Assumption:
     ramp: int = 0
     recovery: int = 0
     measure: str = ""
-    per: str = "month"
     reroute: tuple[Reroute, ...] = ()
     pass_through: tuple[PassThrough, ...] = ()
     covariate: bool = False
+    per: str = "month"
 
     @property
     def label(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from forecasting import mixture, workflow
@@ -14,7 +15,7 @@ from forecasting.mixture import Weighed
 from forecasting.observations import with_derived
 from forecasting.scenario import Scenario
 from forecasting.scenarios import Worlds, worlds
-from forecasting.tables import closure
+from forecasting.tables import closure, difference_table
 from forecasting.workflow import Outlook, Request
 
 SHARE_COLUMNS = ("scenario", "weight", "series", "unit", "period", "kind", "mean", "of_mean", "of_variance")
@@ -28,9 +29,22 @@ class Mixed:
     """
 
     outlook: Outlook
+    baseline: Outlook
     weights: Mapping[str, float]
     shares: pd.DataFrame
     remarks: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """The mixture by its weights."""
+        return "mixture: " + ", ".join(f"{100 * weight:.3g} % {name}" for name, weight in self.weights.items())
+
+    def compared(self) -> pd.DataFrame:
+        """The mixture beside the baseline, with difference rows, under its title: what a chart takes."""
+        catalogue = self.baseline.dataset.catalogue
+        gap = difference_table(self.outlook.forecast, self.outlook.totals, self.baseline.totals, catalogue)
+        mixed = pd.concat([self.outlook.table, gap], ignore_index=True).assign(scenario=self.title)
+        return pd.concat([self.baseline.table, mixed], ignore_index=True)
 
 
 def mix(
@@ -45,7 +59,8 @@ def mix(
     made = worlds(scenarios, request, model, spillover, progress)
     mixed = mixture.mix(made.forecasts, weights, request.seed)
     outlook = workflow.outlook(made.cube, mixed, request.growth)
-    return Mixed(outlook, weights, _shares(made, weights), (*outlook.remarks, *made.remarks))
+    baseline = workflow.outlook(made.cube, made.cube.forecast, request.growth)
+    return Mixed(outlook, baseline, weights, _shares(made, weights), (*outlook.remarks, *made.remarks))
 
 
 def _shares(made: Worlds, weights: Mapping[str, float]) -> pd.DataFrame:
@@ -73,6 +88,12 @@ class Verdict:
     series: tuple[str, ...]
     made_from: pd.Period
     remarks: tuple[str, ...]
+
+    @property
+    def can_tell(self) -> bool:
+        """Do the scenarios differ in any month that has landed?"""
+        density = self.weighed.steps["log_density"].to_numpy() if len(self.weighed.steps) else np.zeros((0, 1))
+        return bool((density != density[:, :1]).any())
 
     def table(self) -> pd.DataFrame:
         """A row a landed month and scenario: prior, log density, posterior."""

@@ -14,8 +14,9 @@ from forecasting.attribution import contributions
 from forecasting.compute import Progress, silent
 from forecasting.errors import DataError
 from forecasting.forecast import KINDS, Forecast
-from forecasting.impose import Ground, Response, impose
+from forecasting.impose import NORMAL_MONTHS, Ground, Response, impose
 from forecasting.measures import Measure, read_measures
+from forecasting.observations import with_derived
 from forecasting.periods import next_full_quarter_end
 from forecasting.scenario import BASELINE, Assumption, Scenario
 from forecasting.scenario_file import Ready, read_scenario, ready
@@ -24,6 +25,10 @@ from forecasting.toml_table import nearest
 from forecasting.workflow import MAX_HORIZON, Cube, Dataset, Outlook, Request
 
 FOLDER = "scenarios"
+SPILLED = (
+    "Spillover: what no assumption touches follows by regression on past forecast errors. That is no cause: errors of"
+    " calmer times, cut at 2.5 standard deviations, and the scatter about the regression is not in the intervals."
+)
 CONTRIBUTION_COLUMNS = ("scenario", "series", "unit", "period", "kind", "assumption", "contribution")
 
 
@@ -96,6 +101,25 @@ def prepare(scenarios: Sequence[Scenario], request: Request, dataset: Dataset | 
     return tuple(ready(one, dataset.catalogue, last, tuple(map(str, names))) for one in scenarios)
 
 
+def normal_levels(scenario: Scenario, request: Request) -> list[str]:
+    """What each lift goes back to, and on how many months that rests."""
+    dataset = workflow.load(request.data)
+    lines = []
+    for one in scenario.assumptions:
+        if one.since is None:
+            continue
+        for target in dataset.catalogue.select([one.target]):
+            y = with_derived(dataset.panel.y, dataset.catalogue, [target])[target]
+            known = y.loc[one.since - NORMAL_MONTHS : one.since - 1].dropna()
+            last = y.dropna().iloc[-12:]
+            unit = dataset.catalogue[target].unit
+            lines.append(
+                f"{target}: {known.mean():,.6g} {unit} a month before {one.since} ({len(known)} months known), now"
+                f" {last.mean():,.6g} (the last {len(last)})."
+            )
+    return lines
+
+
 def _covariates_of(request: Request) -> pd.DataFrame:
     if request.covariates is None:
         return pd.DataFrame()
@@ -108,7 +132,8 @@ def horizon_for(scenarios: Sequence[Scenario], cutoff: pd.Period) -> int:
     """Months to the end of the first whole quarter in which every assumption has begun to work."""
     last = next_full_quarter_end(cutoff)
     for one in (assumption for scenario in scenarios for assumption in scenario.assumptions):
-        last = max(last, next_full_quarter_end(one.start - 1))
+        given = one.start + max(len(one.levels) - 1, 0)
+        last = max(last, next_full_quarter_end(one.start - 1), next_full_quarter_end(given - 3))
     return min(int((last - cutoff).n), MAX_HORIZON)
 
 
@@ -154,6 +179,8 @@ def worlds(
     ground = _ground(cube, settled, request, spillover)
     forecasts = {BASELINE: cube.forecast, **{one.name: impose(cube.forecast, one, ground) for one in settled}}
     said = tuple(_late(settled, cube))
+    if spillover:
+        said = (*said, SPILLED)
     settings = {
         "model": cube.forecast.model, "horizon": request.horizon, "paths": request.paths, "seed": request.seed,
         "spillover": spillover, "vintage": cube.vintage,
@@ -178,8 +205,7 @@ def run(
         outlooks[one.name] = outlook
         gap = difference_table(outlook.forecast, outlook.totals, baseline.totals, catalogue)
         tables += [outlook.table, gap]
-        if one.assumptions and not (gap["mean"] != 0).any():
-            remarks.append(f"{one.name} changes nothing of what is shown here.")
+        remarks += _unseen(one.name, made.forecasts[one.name], cube)
     return Study(
         baseline,
         made.scenarios,
@@ -189,6 +215,22 @@ def run(
         (*baseline.remarks, *remarks),
         made.settings,
     )
+
+
+def _unseen(name: str, paths: Forecast, cube: Cube) -> list[str]:
+    """What a scenario moves besides what is shown."""
+    base, catalogue = cube.forecast, cube.dataset.catalogue
+    moved = [
+        one
+        for one in base.series
+        if one in catalogue
+        and one not in cube.shown
+        and not np.allclose(paths.column(one), base.column(one), rtol=1e-9)
+    ]
+    if not moved:
+        return []
+    some = ", ".join(moved[:3]) + (" …" if len(moved) > 3 else "")
+    return [f"{name} also moves {len(moved)} series that are not shown: {some}. Name them with --series."]
 
 
 def _late(scenarios: Sequence[Scenario], cube: Cube) -> list[str]:

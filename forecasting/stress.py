@@ -105,9 +105,9 @@ class Stress:
 
     @property
     def smallest(self) -> Alone | None:
-        """The lever with the smallest uniform change that does it alone."""
+        """The lever whose uniform change does it alone with the least distance: percentages do not compare."""
         able = [one for one in self.alone if np.isfinite(one.percent)]
-        return min(able, key=lambda one: (abs(one.percent), one.lever), default=None)
+        return min(able, key=lambda one: (one.distance, one.lever), default=None)
 
 
 def stress(forecast: Forecast, linear: Linear, levers: Iterable[Lever], spillover: bool = False) -> Stress:

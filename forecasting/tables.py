@@ -14,6 +14,9 @@ from forecasting.observations import terms_of
 from forecasting.periods import Totals, totals
 from forecasting.units import conversion
 
+ROUNDING = 1e-9
+"""Share of a level below which a difference is none."""
+
 
 def all_totals(
     forecast: Forecast, history: pd.DataFrame, catalogue: Catalogue, series: tuple[str, ...]
@@ -119,10 +122,16 @@ def difference_table(
 ) -> pd.DataFrame:
     """Scenario less baseline on the same random numbers, as rows of a forecast table of kind ``month-difference`` …"""
     gaps = {
-        kind: replace(of, kind=f"{kind}-difference", paths=of.paths - baseline[kind].paths)
+        kind: replace(of, kind=f"{kind}-difference", paths=_gap(of.paths, baseline[kind].paths))
         for kind, of in kinds.items()
     }
     return forecast_table(forecast, gaps, catalogue)
+
+
+def _gap(paths: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """Differences, none where they are the rounding of what was computed in another order."""
+    gap = paths - base
+    return np.where(np.abs(gap) <= ROUNDING * np.abs(base), 0.0, gap)
 
 
 def _cutoff(series: str, cutoffs: dict[str, pd.Period], catalogue: Catalogue) -> pd.Period:

@@ -26,7 +26,7 @@ from forecasting.observations import to_panel, wide, with_derived
 from forecasting.panel import Panel
 from forecasting.periods import Totals, next_full_quarter_end
 from forecasting.pipeline import Made, Run
-from forecasting.plan import plan
+from forecasting.plan import Plan, plan
 from forecasting.summary import in_words
 from forecasting.tables import all_totals, closure, forecast_table
 
@@ -195,8 +195,16 @@ def cube(request: Request, progress: Progress = silent, dataset: Dataset | None 
         seen.digest()[:12],
         tuple((run, of) for of in (chosen.core, *chosen.families) if of),
         tuple(one for one in (core, *families) if one),
-        (*dataset.remarks, *said, *chosen.remarks),
+        (*dataset.remarks, *said, *chosen.remarks, *_beyond_history(chosen, (last - seen.cutoff).n)),
     )
+
+
+def _beyond_history(chosen: Plan, months: int) -> list[str]:
+    """A warning where more is forecast than was ever seen."""
+    known = chosen.y.notna().sum()
+    short = [one for one in chosen.shown if known.get(one, months) < months]
+    said = f"Of {', '.join(short)} fewer months are known than the {months} that are forecast: read them as guesses."
+    return [said] if short else []
 
 
 def outlook(cube: Cube, paths: Forecast, growth: bool = False) -> Outlook:
@@ -204,7 +212,7 @@ def outlook(cube: Cube, paths: Forecast, growth: bool = False) -> Outlook:
     catalogue = cube.dataset.catalogue
     kinds = all_totals(paths, cube.y, catalogue, cube.shown)
     resting = (*closure(cube.shown, catalogue), *cube.shown)
-    rests_on = dict.fromkeys(line for one in cube.pieces if (line := one.say(resting)))
+    rests_on = dict.fromkeys(line for one in cube.pieces if (line := one.say(tuple(dict.fromkeys(resting)))))
     return Outlook(
         table=forecast_table(paths, kinds, catalogue, growth=growth),
         forecast=paths,

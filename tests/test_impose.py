@@ -52,7 +52,7 @@ def same(one: Forecast, other: Forecast, series: str) -> bool:
 
 def holds_identities(made: Forecast, base: Forecast) -> None:
     """Every sum of the baseline, nothing below zero, parts within wholes: up to rounding of the largest cell."""
-    near = 1e-9
+    near = 1e-8  # a cap that leaves a millionth, and growth back from it, cost digits
     for partner in ("ru", "world"):
         total = made.column(f"{partner}.exports") + made.column(f"{partner}.imports")
         assert np.allclose(made.column(f"{partner}.trade"), total, rtol=near)
@@ -269,7 +269,9 @@ def test_a_lift_goes_its_share_of_the_way_to_the_seasonal_level_before_the_break
     known = (history()[target] if target in CUBE else _others_history()).loc[since - 24 : since - 1]
     normal = np.array([known[[month.month == at.month for month in known.index]].mean() for at in MONTHS[AT:]])
     before = values(FULL, target)[:, AT:]
-    assert np.allclose(made, before + share * (normal - before), rtol=1e-9)
+    gap = normal - before
+    gap = np.where(gap * gap.mean(axis=0) > 0, gap, 0.0)  # no path is pulled the other way
+    assert np.allclose(made, before + share * gap, rtol=1e-9)
 
 
 def test_a_lift_beyond_the_seasonal_level_stops_at_nothing() -> None:
@@ -281,7 +283,10 @@ def test_a_lift_beyond_the_seasonal_level_stops_at_nothing() -> None:
 def test_a_lift_with_less_than_a_year_before_the_break_goes_to_its_mean() -> None:
     since = history().index[6]
     made = under(assume("ru.coal.value", "lift", 1.0, since=since), base=FULL).column("ru.coal.value")
-    assert np.allclose(made[:, AT:], history()["ru.coal.value"].loc[: since - 1].mean(), rtol=1e-12)
+    normal = history()["ru.coal.value"].loc[: since - 1].mean()
+    before = FULL.column("ru.coal.value")[:, AT:]
+    up = (normal - before).mean(axis=0) > 0
+    assert np.allclose(made[:, AT:], np.where(up, np.maximum(before, normal), np.minimum(before, normal)), rtol=1e-12)
 
 
 def _others_history() -> pd.Series:
@@ -446,7 +451,7 @@ def test_what_a_model_makes_of_a_covariate_goes_into_the_wholes() -> None:
     sizes = np.array([-0.2, 0.0, 0.2])
     column = np.stack([np.full(len(MONTHS), 1 + 0.5 * size) for size in sizes])
     acting = assume("usd_jpy", "scale", 0.1, covariate=True)
-    made = under(acting, responses={acting.label: Response(sizes, {"ru.gas.value": column})})
+    made = under(acting, responses={acting: Response(sizes, {"ru.gas.value": column})})
     assert np.allclose(made.column("ru.gas.value"), BASE.column("ru.gas.value") * 1.05, rtol=1e-12)
     assert same(made, BASE, "ru.exports")
     holds_identities(made, BASE)

@@ -203,7 +203,8 @@ def check(
     request = options.Asked(as_of=as_of, data=data).request(covariates=covariates)
     for one in scenarios.prepare(scenarios.read(files), request):
         console.print(plain(scenario_text(one.scenario, console.width, one.series)))
-        console.print(plain("  Nothing wrong found."))
+        lines = [f"  {line}" for line in scenarios.normal_levels(one.scenario, request)]
+        console.print(plain("\n".join([*lines, "  Nothing wrong found."])))
 
 
 @app.command("new")
@@ -252,19 +253,23 @@ def mix(
     from forecasting import scenario_odds, scenarios, store
     from forecasting.cli import scenario_view as view
     from forecasting.cli.console import console as make_console
-    from forecasting.cli.forecast import write
     from forecasting.cli.progress import Watched
-    from forecasting.cli.terminal import context_of, forecast_view
+    from forecasting.cli.terminal import context_of, forecast_view, plain
+    from forecasting.scenarios import Study
 
     with Watched(FITTING) as progress:
         found = scenario_odds.mix(scenarios.read(files), asked.request(), model, spillover, progress)
-    write(found.outlook, out, plot)
+    _write_table(found.outlook.table, out)
+    if plot:
+        study = Study(found.baseline, (), {}, found.compared(), found.shares.iloc[:0])
+        store.write_bytes(_chart(study, plot.suffix.lower().removeprefix(".")), plot)
     if shares:
         store.write_table(found.shares, shares)
-    _say_written(shares)
+    _say_written(out, plot, shares)
     if out != "-":
         console = make_console()
         context = context_of(found.outlook, source_line=found.outlook.source_line)
+        console.print(plain(found.title.capitalize() + ".", "bold"))
         console.print(forecast_view(found.outlook.table, context, shown, console.width))
         console.print(view.shares_view(found))
 
@@ -345,7 +350,9 @@ def condition(
     with Watched(FITTING) as progress:
         found = conditions.condition(statements, asked.request(), model, progress)
     _write_table(found.table, out)
-    study = Study(found.baseline, (), {}, found.table, found.table.iloc[:0])
+    named = "if " + "; ".join(one.text for one in found.plausibility.stated)
+    told = found.table.assign(scenario=found.table["scenario"].replace(conditions.CONDITIONAL, named))
+    study = Study(found.baseline, (), {}, told, found.table.iloc[:0])
     if plot:
         store.write_bytes(_chart(study, plot.suffix.lower().removeprefix(".")), plot)
     _say_written(out, plot)

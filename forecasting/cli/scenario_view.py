@@ -67,7 +67,7 @@ def _difference_table(series: str, levels: pd.DataFrame, moved: pd.DataFrame, co
         (f"{coverage} % interval", "right"),
         ("difference", "right"),
         (f"{coverage} % interval", "right"),
-        ("", "right"),
+        ("change", "right"),
     )
     fine = _finer(scale, moved["q50"].tolist())
     at = {(row["scenario"], row["kind"], row["period"]): row for row in own.to_dict("records")}
@@ -147,7 +147,9 @@ def contributions_view(table: pd.DataFrame, catalogue: Catalogue) -> Group:
         for name, row in wide.iterrows():
             shown.add_row(plain(str(name)), *(plain(_signed(scale, value)) for value in row))
         shown.add_row(plain("together", "bold"), *(plain(_signed(scale, value), "bold") for value in wide.sum()))
-        title = f"What each assumption of {scenario} adds to the mean of: {catalogue[str(series)].title}"
+        title = (
+            f"What each assumption of {scenario} adds to the mean (above are medians): {catalogue[str(series)].title}"
+        )
         blocks += [plain(""), plain(title, "bold"), shown]
     return Group(*blocks)
 
@@ -259,6 +261,8 @@ def weights_view(verdict: Verdict) -> Group:
         shown.add_row(plain("posterior", "bold"), *(plain(chance(found.posterior[name]), "bold") for name in names))
         shown.add_row(plain("log density"), *(plain(f"{found.steps['log_density', name].sum():.2f}") for name in names))
     said = [f"Scenarios as seen from {verdict.made_from}, held against {', '.join(verdict.series)}."]
+    if len(found.steps) and not verdict.can_tell:
+        said.append("No assumption works in the months that have landed: they cannot tell the scenarios apart.")
     if not len(found.steps):
         said.append("No month has landed since: the weights are the probabilities of the files.")
     return Group(shown, *(plain(line) for line in (*said, *verdict.remarks)))
@@ -271,14 +275,21 @@ def plausibility_lines(found: Plausibility) -> list[str]:
         scale = scale_of(one.unit, [one.mean, one.value])
         soft = f" ± {scale.number(one.sd)}" if one.sd else ""
         lines.append(
-            f"{one.text}: forecast {scale.number(one.mean)} ({scale.number(one.q10)} to {scale.number(one.q90)})"
-            f" {scale.label}; stated {scale.number(one.value)}{soft}, above {chance(one.percentile)} of the paths."
+            f"{one.text}: forecast mean {scale.number(one.mean)} (80 %: {scale.number(one.q10)} to"
+            f" {scale.number(one.q90)}) {scale.label}; stated {scale.number(one.value)}{soft}, above"
+            f" {chance(one.percentile)} of the paths."
         )
-    joint = "It is" if found.freedom == 1 else f"Together ({found.freedom} independent statements) they are"
+    if found.freedom == 1:
+        far = f"It is {np.sqrt(found.distance):.1f} standard deviations out"
+    else:
+        far = f"Together ({found.freedom} independent statements, chi-square {found.distance:.1f})"
     lines.append(
-        f"{joint} {np.sqrt(found.distance):.1f} standard deviations out: forecasts like this one miss by as much in"
-        f" {chance(found.tail)} of cases (chi-square {found.distance:.2f}, {found.freedom} degrees of freedom)."
+        f"{far}: forecasts like this one miss by as much, in some direction, in {chance(found.tail)} of cases."
     )
+    if len(found.stated) > 1:
+        least = min(found.stated, key=lambda one: min(one.percentile, 1.0 - one.percentile))
+        share = min(least.percentile, 1.0 - least.percentile)
+        lines.append(f"By itself the boldest is {least.text}: {chance(share)} of the paths go as far on that side.")
     return lines
 
 

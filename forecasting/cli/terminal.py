@@ -18,6 +18,7 @@ import pandas as pd
 
 from forecasting.catalogue import Series
 from forecasting.forecast import COVERAGES
+from forecasting.scenario import BASELINE
 from forecasting.units import Scale, percent, say, scale_of
 from forecasting.workflow import SOURCE_LINE
 
@@ -138,6 +139,8 @@ def _head(table: pd.DataFrame, context: ViewContext, coverages: Sequence[int]) -
     first, *others = coverages
     more = "".join(f", {one} inside the {one} % one" for one in others)
     meaning = f"Of 100 figures forecast like this, about {first} should fall inside their {first} % interval{more}."
+    if (open_scenario := str(table["scenario"].iloc[0])) != BASELINE:
+        meaning = f"This is the {open_scenario} of scenarios: its intervals hold as far as their probabilities do."
     head = f"Forecast by {models} from figures published until {upto}{vintage}.\n"
     return plain(head, "bold") + plain(meaning)
 
