@@ -241,6 +241,9 @@ class _Desk:
         terms = self.ground.catalogue[total].terms
         shares = np.stack([self._values(one, self.old).mean(axis=0) for one in terms])
         shares = np.divide(shares, shares.sum(axis=0), out=np.full_like(shares, 1 / len(shares)), where=shares > 0)
+        # Of what the terms sum to, which rounding may have moved a little away from the total.
+        now = sum((self._values(one) for one in terms), np.zeros_like(after))
+        factor = np.divide(after, now, out=factor.copy(), where=now > 0)
         for one, share in zip(terms, shares, strict=True):
             self._set(one, np.where(there, self._values(one) * factor, share * after))
         if total in self.cells:
