@@ -1,6 +1,6 @@
 """Do the intervals cover? Months and quarter totals, rolling origins 2010 to 2025, Japan's trade with the world.
 
-    python experiments/benchmarks/coverage.py [--model ensemble] [--first 2010-02] [--workers 2]
+    python experiments/benchmarks/interval_coverage.py [--model ensemble] [--first 2010-02] [--workers 2]
 
 At every cutoff the whole chain runs as in `tradecast forecast` (fit, calibrate on earlier cutoffs only, couple, tie
 prices, reconcile). Beside it, the same quarter total made by adding monthly bounds and by assuming independent months.
