@@ -27,14 +27,14 @@ def of_peers(
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Forecast rows (model, cutoff, unique_id, h, point, nine quantiles) and CPU seconds by peer."""
     needed = list(dict.fromkeys(one for name in names for one in (FOUR if name == "median4" else (name,))))
-    asked = _asked(task)
-    digest = hashlib.sha256(pd.util.hash_pandas_object(asked).to_numpy().tobytes()).hexdigest()[:12]
+    rows = asked(task)
+    digest = hashlib.sha256(pd.util.hash_pandas_object(rows).to_numpy().tobytes()).hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)
     tables, seconds = {}, {}
     for name in needed:
         kept = folder / f"peer-{name}-{digest}-h{task.horizon}.parquet"
         if not kept.exists():
-            _run(asked, kept, name, task.horizon, python, workers)
+            _run(rows, kept, name, task.horizon, python, workers)
         tables[name] = _rows(pd.read_parquet(kept), name)
         seconds[name] = json.loads(kept.with_suffix(".json").read_text())[name]
     if "median4" in names:
@@ -43,7 +43,7 @@ def of_peers(
     return pd.concat([tables[name] for name in names], ignore_index=True), {name: seconds[name] for name in names}
 
 
-def _asked(task: Task) -> pd.DataFrame:
+def asked(task: Task) -> pd.DataFrame:
     """Rows fold, unique_id, ds (month number), y: each series from its first to its last known month, holes filled."""
     pieces = []
     for cutoff in task.cutoffs:
