@@ -68,8 +68,7 @@ def of_ours(
     failures = tuple(line for one in raw.values() for line in one.failures)
     totals = [one for one in quarters if one is not None]
     return Ours(
-        pd.concat(months, ignore_index=True),
-        pd.concat(totals, ignore_index=True) if totals else pd.DataFrame(),
+        *(pd.concat(tables, ignore_index=True) if tables else pd.DataFrame() for tables in (months, totals)),
         seconds,
         failures,
     )

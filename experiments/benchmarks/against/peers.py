@@ -37,7 +37,8 @@ def main() -> None:
     made, seconds = {}, {}
     for name in given.peers:
         forecast = light_gbm if name == "LightGBM" else statistical
-        forecast(name, task[task["unique_id"] == task["unique_id"].iloc[0]], given.horizon, 1)  # compiles
+        if forecast is statistical:  # compiles at its first call
+            forecast(name, task[task["unique_id"] == task["unique_id"].iloc[0]], given.horizon, 1)
         began = cpu()
         made[name] = forecast(name, task, given.horizon, given.workers)
         seconds[name] = cpu() - began
@@ -77,17 +78,23 @@ def _forecast(name: str, horizon: int, y: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def light_gbm(name: str, task: pd.DataFrame, horizon: int, workers: int) -> pd.DataFrame:
-    """LightGBM on lags 1 to 12 of all series, each scaled by itself; conformal intervals from two windows."""
+    """LightGBM on lags 1 to 24 of yearly differences of all series, each scaled by itself; conformal from two windows.
+
+    Of the ways to scale and difference that were tried on M3 this is the best (without differences: MASE 1.18).
+    """
     import lightgbm
     from mlforecast import MLForecast
-    from mlforecast.target_transforms import LocalStandardScaler
+    from mlforecast.target_transforms import Differences, LocalStandardScaler
     from mlforecast.utils import PredictionIntervals
 
     pieces = []
     for fold, part in task.groupby("fold", sort=False):
         trees = lightgbm.LGBMRegressor(verbosity=-1, num_threads=workers, random_state=0)
         run = MLForecast(
-            models={"trees": trees}, freq=1, lags=list(range(1, 13)), target_transforms=[LocalStandardScaler()]
+            models={"trees": trees},
+            freq=1,
+            lags=list(range(1, 25)),
+            target_transforms=[Differences([12]), LocalStandardScaler()],
         )
         windows = PredictionIntervals(n_windows=2, h=horizon)
         run.fit(part[["unique_id", "ds", "y"]], prediction_intervals=windows)
