@@ -56,7 +56,7 @@ def read(
     chosen = sorted(table["unique_id"].unique())[::every]
     table = table[table["unique_id"].isin(chosen)]
     if years or origins:
-        y = table.pivot(index="month", columns="unique_id", values="y").asfreq("M")
+        y = _wide(table)
         cutoffs = tuple(pd.Period(one, "M") for one in origins) or _rolling(y, horizon, years or 0, step)
         task = Task(y, cutoffs, horizon, True, remarks)
     else:
@@ -96,7 +96,6 @@ def _held_out(table: pd.DataFrame, horizon: int, remarks: tuple[str, ...]) -> Ta
     Series whose histories end in different months share no clock: they are put in order so that all end together, in
     the calendar month in which most of them do.
     """
-    table = table.sort_values(["unique_id", "t"] if "t" in table else ["unique_id", "month"])
     ends = table.groupby("unique_id")["month"].max()
     if "split" in table:
         tested = table["split"].eq("test").groupby(table["unique_id"]).sum()
@@ -108,11 +107,18 @@ def _held_out(table: pd.DataFrame, horizon: int, remarks: tuple[str, ...]) -> Ta
         usual = ends.map(lambda one: one.month).mode()[0]
         year = ends.map(lambda one: one.year).mode()[0]
         last = pd.Period(year=int(year), month=int(usual), freq="M")
-        before = table.groupby("unique_id").cumcount(ascending=False).to_numpy()
+        place = table["t"] if "t" in table else pd.Series(table["month"].array.asi8, table.index)
+        before = (place.groupby(table["unique_id"]).transform("max") - place).to_numpy()
         table = table.assign(month=pd.PeriodIndex.from_ordinals(last.ordinal - before, freq="M"))
         remarks = (*remarks, f"Series end in {ends.nunique()} different months: put on one clock that ends in {last}")
-    y = table.pivot(index="month", columns="unique_id", values="y").asfreq("M")
+    y = _wide(table)
     return Task(y, (y.index[-1] - horizon,), horizon, dated, remarks)
+
+
+def _wide(table: pd.DataFrame) -> pd.DataFrame:
+    """Months × series, every month there."""
+    y = table.pivot(index="month", columns="unique_id", values="y")
+    return y.reindex(pd.period_range(y.index.min(), y.index.max(), freq="M"))
 
 
 def naive2(y: np.ndarray, horizon: int) -> np.ndarray:

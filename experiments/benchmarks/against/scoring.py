@@ -64,7 +64,7 @@ def _truth(task: Task, cutoff: pd.Period, wanted: list[str], months: int) -> pd.
 def cells(truth: Truth, rows: pd.DataFrame) -> pd.DataFrame:
     """Every forecast cell that all models have, with its losses."""
     models = rows["model"].nunique()
-    joined = rows.merge(truth.cells, on=KEYS, how="inner", validate="many_to_one")
+    joined = rows.dropna(subset=["point"]).merge(truth.cells, on=KEYS, how="inner", validate="many_to_one")
     common = joined.groupby(KEYS)["model"].transform("size") == models
     joined = joined[common & joined["scale"].notna()].reset_index(drop=True)
     if joined.empty:
@@ -78,11 +78,13 @@ def cells(truth: Truth, rows: pd.DataFrame) -> pd.DataFrame:
         "sql": quantile_loss(joined, actual) / scale,
         "msis95": scores.interval_score(low95, high95, actual, 95) / scale,
         "width80": (joined["q90"] - joined["q10"]).to_numpy() / scale,
+        "no bounds": np.isnan(quantiles).any(axis=1),
         "negative": joined["positive"] & (point < 0),
         "negative bound": joined["positive"] & (low95 < 0),
     }
     for coverage, (low, high) in COVERAGES.items():
-        lost[f"cov{coverage}"] = 100.0 * ((joined[low] <= actual) & (actual <= joined[high]))
+        inside = 100.0 * ((joined[low] <= actual) & (actual <= joined[high]))
+        lost[f"cov{coverage}"] = inside.where(joined[[low, high]].notna().all(axis=1))
     if "naive2" in joined:
         reference = joined["naive2"].to_numpy(dtype=float)
         lost["smape2"] = scores.smape(reference, actual)
@@ -97,7 +99,11 @@ def quantile_loss(rows: pd.DataFrame, actual: np.ndarray) -> np.ndarray:
 
 
 def table(scored: pd.DataFrame, horizon: int) -> pd.DataFrame:
-    """One row a model: means within each series first, then over series; counts of negative forecasts are of cells."""
+    """One row a model: means within each series first, then over series; the rest are counts of cells.
+
+    ``negative``: point forecast, or lower bound, below zero though the series never was; ``no bounds``: left out of the
+    scores of intervals.
+    """
     kinds = [one for one in ("smape", "mase", "smape2", "mase2", "cov95", "cov80", "msis95", "sql") if one in scored]
     means = averaged(scored, kinds)
     if "mase2" in means:
@@ -105,7 +111,7 @@ def table(scored: pd.DataFrame, horizon: int) -> pd.DataFrame:
     for step in dict.fromkeys((1, horizon)):
         here = averaged(scored[scored["h"] == step], ["cov95", "cov80"])
         means[[f"cov95 h{step}", f"cov80 h{step}"]] = here
-    for kind in ("negative", "negative bound"):
+    for kind in ("negative", "negative bound", "no bounds"):
         means[kind] = scored.groupby("model")[kind].sum()
     return means.sort_values("mase")
 
