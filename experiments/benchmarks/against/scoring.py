@@ -142,6 +142,9 @@ def bounds(scored: pd.DataFrame, horizon_in_cutoffs: int) -> pd.DataFrame:
 
 def _trials(group: pd.DataFrame, kind: str, overlap: int) -> tuple[float, float]:
     """Covered share and the independent trials it is worth: share (1 − share) / variance of the mean."""
+    group = group.dropna(subset=[kind])
+    if group.empty:
+        return np.nan, 1.0
     unit = "cutoff" if group["cutoff"].nunique() > 1 else "unique_id"
     shares = group.groupby(unit)[kind].mean().to_numpy() / 100.0
     share, count = float(shares.mean()), len(shares) / overlap
@@ -194,4 +197,5 @@ def _bootstrap(gap: np.ndarray, overlap: int, rng: np.random.Generator) -> tuple
 def _diebold_mariano(gap: np.ndarray, overlap: int) -> float:
     if len(gap) > 1:
         return float(compare(np.nanmean(gap, axis=1), overlap).p)
-    return float(compare(gap[0], 1).p)
+    known = gap[0][~np.isnan(gap[0])]
+    return float(compare(known, 1).p) if len(known) > 1 else np.nan
