@@ -131,7 +131,8 @@ def run(call: list[str]) -> Cost:
     wall, after = time.perf_counter() - began, os.times()
     if process.returncode:
         said = process.stderr.read().decode().strip().splitlines() if process.stderr else []
-        sys.exit(f"{' '.join(call)} failed: {said[-1] if said else 'no word'}")
+        print(f"{' '.join(call)} failed: {said[-1] if said else 'no word'}", file=sys.stderr)
+        return Cost(float("nan"), float("nan"), float("nan"))
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return Cost(cpu, wall, peak / 2**20)
 
