@@ -1,0 +1,177 @@
+"""The comparison with peers: the truth stays behind the cutoff, scores are what docs/benchmarks.md says they are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecasting.errors import DataError
+from forecasting.forecast import QUANTILE_COLUMNS, QUANTILES
+
+sys.path.append(str(Path(__file__).parents[1] / "experiments/benchmarks"))
+
+from against import data, others, ours, scoring
+
+H = 6
+
+
+def table(ends: dict[str, str], months: int = 60, split: bool = False) -> pd.DataFrame:
+    """Series that end in these months: level, season and noise of their own."""
+    pieces = []
+    for at, (name, end) in enumerate(ends.items()):
+        rng = np.random.default_rng(at)
+        month = pd.period_range(end=end, periods=months, freq="M")
+        y = 100 + 10 * at + 8 * np.sin(np.arange(months) * np.pi / 6) + rng.normal(size=months)
+        pieces.append(pd.DataFrame({"unique_id": name, "ds": month.to_timestamp(), "y": y}))
+        if split:
+            pieces[-1]["split"] = np.where(np.arange(months) < months - H, "train", "test")
+    return pd.concat(pieces, ignore_index=True)
+
+
+@pytest.fixture
+def file(tmp_path: Path):
+    def write(frame: pd.DataFrame) -> Path:
+        frame.to_parquet(tmp_path / "set.parquet")
+        return tmp_path / "set.parquet"
+
+    return write
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_the_last_months_are_held_out_and_no_panel_holds_them(file, split):
+    frame = table({"a": "2020-12", "b": "2020-12"}, split=split)
+    task = data.read(file(frame), H)
+    assert task.dated
+    assert str(task.cutoffs[0]) == "2020-06"
+    assert task.panel(task.cutoffs[0]).cutoff == task.cutoffs[0]
+    truth = scoring.Truth.of(task).cells
+    expected = frame[frame["unique_id"] == "b"]["y"].to_numpy()[-H:]
+    assert truth[truth["unique_id"] == "b"].sort_values("h")["actual"].to_numpy() == pytest.approx(expected)
+
+
+def test_series_that_end_apart_are_put_on_one_clock_in_their_own_order(file):
+    frame = table({"a": "1871-03", "b": "2003-09", "c": "1990-09"})
+    task = data.read(file(frame), H)
+    assert not task.dated
+    assert task.y.index[-1].month == 9
+    for one in "abc":
+        assert task.y[one].to_numpy() == pytest.approx(frame[frame["unique_id"] == one]["y"].to_numpy())
+
+
+def test_rolling_cutoffs_leave_the_whole_horizon_known(file):
+    task = data.read(file(table({"a": "2020-12", "b": "2020-10"}, months=90)), H, years=2, step=3)
+    assert len(task.cutoffs) == 8
+    assert str(task.cutoffs[-1]) == "2020-06"
+    assert task.wanted(task.cutoffs[-1]) == ("a",)
+    assert task.wanted(task.cutoffs[-2]) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda one: one.drop(columns="y"), "no column y"),
+        (lambda one: pd.concat([one, one.tail(1)]), "two values of a for 2020-12"),
+        (lambda one: one.tail(20), "no series has 25 months"),
+        (lambda one: one.assign(split="train"), "0 months of split test"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_one_line(file, change, said):
+    with pytest.raises(DataError, match=said):
+        data.read(file(change(table({"a": "2020-12"}))), H)
+
+
+def test_a_data_set_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(DataError, match="no data set"):
+        data.read(tmp_path / "none.parquet", H)
+
+
+def test_cells_that_are_no_number_count_as_missing_and_are_said(file):
+    frame = table({"a": "2020-12"})
+    frame["y"] = frame["y"].astype(str).where(frame.index != 10, "…")
+    task = data.read(file(frame), H)
+    assert "1 cells hold no number" in task.remarks[0]
+    assert task.y["a"].isna().sum() == 1
+
+
+def test_naive2_of_a_pure_season_repeats_it_and_of_none_repeats_the_last_value():
+    season = np.array([1.0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+    assert data.naive2(np.tile(season, 6), 14) == pytest.approx(np.r_[season, season[:2]])
+    walk = 100 + np.cumsum(np.random.default_rng(3).normal(size=72))
+    assert data.naive2(walk, 3) == pytest.approx(np.full(3, walk[-1]))
+
+
+def rows_of(task: data.Task, model: str, spread: float, shift: float = 0.0) -> pd.DataFrame:
+    """A forecast that knows the truth but for a shift, with bounds so many units wide."""
+    truth = scoring.Truth.of(task).cells[["cutoff", "unique_id", "h", "actual"]]
+    levels = dict(zip(QUANTILE_COLUMNS, QUANTILES, strict=True))
+    bounds = {name: truth["actual"] + shift + spread * (q - 0.5) for name, q in levels.items()}
+    return truth.drop(columns="actual").assign(model=model, point=bounds["q50"], **bounds)
+
+
+def test_scores_by_their_definition(file):
+    task = data.read(file(table({"a": "2020-12", "b": "2020-12"})), H)
+    near, far = rows_of(task, "near", 8.0, 1.0), rows_of(task, "far", 0.0, 3.0)
+    scored = scoring.cells(scoring.Truth.of(task), pd.concat([near, far]))
+    shown = scoring.table(scored, H)
+    past = task.y.loc[: task.cutoffs[0]]
+    scale = (past - past.shift(12)).abs().mean()
+    assert shown.loc["near", "mase"] == pytest.approx((1.0 / scale).mean())
+    assert shown.loc["far", "mase"] == pytest.approx((3.0 / scale).mean())
+    assert list(shown.loc["near", ["cov95", "cov80"]]) == [100, 100]
+    assert list(shown.loc["far", ["cov95", "cov80"]]) == [0, 0]
+    assert shown.loc["far", "msis95"] == pytest.approx((3.0 * 40 / scale).mean())
+    # Of a forecast without spread every quantile is missed by the same: 2 · (1 − q) · 3, on average 3.
+    assert shown.loc["far", "sql"] == pytest.approx((3.0 / scale).mean())
+    gap = scoring.differences(scored, ["near"], ["far"], 1, 0).set_index("loss").loc["mase"]
+    assert gap["low"] <= gap["difference"] <= gap["high"] < 0
+    assert gap["difference"] == pytest.approx((-2.0 / scale).mean())
+
+
+def test_only_cells_of_all_models_count_and_negative_forecasts_are_counted(file):
+    task = data.read(file(table({"a": "2020-12", "b": "2020-12"})), H)
+    one, two = rows_of(task, "one", 1.0), rows_of(task, "two", 1.0, -500.0)
+    scored = scoring.cells(scoring.Truth.of(task), pd.concat([one, two[two["unique_id"] == "a"]]))
+    assert set(scored["unique_id"]) == {"a"}
+    assert scoring.table(scored, H)["negative"].to_dict() == {"one": 0, "two": H}
+
+
+def test_bounds_that_are_missing_are_counted_and_left_out(file):
+    task = data.read(file(table({"a": "2020-12", "b": "2020-12"})), H)
+    rows = rows_of(task, "one", 1.0)
+    rows.loc[rows["unique_id"] == "a", [*QUANTILE_COLUMNS]] = np.nan
+    shown = scoring.table(scoring.cells(scoring.Truth.of(task), rows), H)
+    assert shown.loc["one", "no bounds"] == H
+    assert shown.loc["one", "cov95"] == 100
+
+
+def test_our_chain_forecasts_from_every_cutoff_and_knows_nothing_after_it(file):
+    frame = table({"a": "2020-12", "b": "2020-12"}, months=72)
+    task = data.read(file(frame), H, origins=("2019-12", "2020-03"))
+    made = ours.of_ours(task, ["theta", "seasonal_naive"], 200, 0, 1, None, lambda done, of: None)
+    changed = frame.assign(y=frame["y"].where(frame["ds"] < "2020-01-01", 1.0))
+    again = ours.of_ours(
+        data.read(file(changed), H, origins=("2019-12", "2020-03")), ["theta"], 200, 0, 1, None, lambda done, of: None
+    )
+    first = made.months.query("cutoff == '2019-12' and model == 'theta'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(first, again.months.query("cutoff == '2019-12'").reset_index(drop=True))
+    assert len(made.months) == 2 * 2 * 2 * H
+    assert sorted(made.quarters["h"].unique()) == [3]
+
+
+def test_a_peer_is_asked_for_what_was_known_at_each_cutoff(file):
+    task = data.read(file(table({"a": "2020-12", "b": "2020-12"}, months=72)), H, origins=("2019-12", "2020-03"))
+    asked = others.asked(task)
+    last = asked.groupby("fold")["ds"].max()
+    assert {fold: month - pd.Period(fold, "M").ordinal for fold, month in last.items()} == {"2019-12": 0, "2020-03": 0}
+
+
+def test_bounds_of_a_peer_become_the_quantiles_of_the_house():
+    bounds = {f"lo-{level}": [-level] for level in (50, 80, 90, 95)} | {
+        f"hi-{level}": [level] for level in (50, 80, 90, 95)
+    }
+    found = others._rows(pd.DataFrame({"fold": ["x"], "unique_id": ["a"], "h": [1], "mean": [0.0], **bounds}), "peer")
+    assert list(found[list(QUANTILE_COLUMNS)].iloc[0]) == [-95, -90, -80, -50, 0, 50, 80, 90, 95]
