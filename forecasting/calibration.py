@@ -273,5 +273,7 @@ def couple(forecast: Forecast, scores: pd.DataFrame, seed: int) -> Forecast:
 
 def _correlated(normal: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Normal scores (P × n) given exactly the wanted correlation (n × n)."""
+    if normal.shape[1] > len(normal) / 2:  # too few paths to be exactly unrelated before: nearly is enough
+        return normal @ np.linalg.cholesky(wanted).T
     present = np.linalg.cholesky(np.corrcoef(normal.T))
     return normal @ np.linalg.inv(present).T @ np.linalg.cholesky(wanted).T

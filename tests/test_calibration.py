@@ -147,3 +147,14 @@ def test_correlation_is_a_correlation_matrix_even_of_contradictory_pairs() -> No
     assert np.linalg.eigvalsh(matrix).min() > 0
     np.testing.assert_allclose(np.diag(matrix), 1.0)
     np.testing.assert_allclose(matrix[5, :5], 0.0, atol=1e-6)
+
+
+def test_more_series_than_paths_can_be_coupled() -> None:
+    rng = np.random.default_rng(0)
+    names = tuple(f"s{at}" for at in range(60))
+    months = pd.period_range("2026-09", periods=3, freq="M")
+    cutoff = tuple(pd.Period("2026-08", "M") for _ in names)
+    made = Forecast(rng.lognormal(size=(40, 3, 60)), months, names, cutoff, "m")
+    scores = pd.DataFrame(rng.normal(size=(20, 60)), columns=list(names))
+    coupled = couple(made, scores, seed=0)
+    np.testing.assert_array_equal(np.sort(coupled.paths, axis=0), np.sort(made.paths, axis=0))
