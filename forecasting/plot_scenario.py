@@ -309,6 +309,8 @@ def _named(what: str, names: Sequence[str]) -> Iterator[str]:
 def _header(table: pd.DataFrame, names: Sequence[str]) -> tuple[str, str]:
     its, title = ("its", "Scenario: ") if len(names) == 1 else ("their", "Scenarios: ")
     _, data = header_of(table)
+    if len(names) == 1 and names[0].startswith("mixture"):
+        return clean(names[0].capitalize()), f"Each scenario as often as it is probable. {data}"
     return clean(title + ", ".join(names)), f"If {its} assumptions come true, not a forecast that they will. {data}"
 
 
@@ -390,7 +392,8 @@ def _differences(axes: Any, row: Row) -> None:
     months = ordinals(row.pane.scenarios[0][1]).tolist()
     outer = ("q025", "q975") if len(row.changes) == 1 else ("q10", "q90")
     shown = [one.differences[[*outer, "q10", "q50", "q90"]].to_numpy(dtype=float) for one in row.changed]
-    scale = _scale(row.unit, np.concatenate([one[:, 3] for one in shown]) if shown else np.zeros(1))
+    cells = np.concatenate(shown) if shown else np.zeros((1, 5))
+    scale = _scale(row.unit, cells[:, 3], cells[:, :2])
     room = 0.8 * 72 * CHANGES / (len(months) + 1)  # points that a month has for its bars
     slot = 0.8 / max(len(row.changed), 1)
     for at, change in enumerate(row.changed):
@@ -415,9 +418,10 @@ def _differences(axes: Any, row: Row) -> None:
     write_titles(axes, CHANGES, "", "", what + ("; intervals reach beyond the picture" if leaves else ""), INK)
 
 
-def _scale(unit: str, medians: np.ndarray) -> Scale:
-    """The scale on which the largest of these medians is readable."""
-    return scale_of(unit, [float(np.abs(medians).max())])
+def _scale(unit: str, medians: np.ndarray, bounds: np.ndarray) -> Scale:
+    """The scale on which the largest of these medians is readable, or the farthest bound where all are zero."""
+    most = float(np.abs(medians).max())
+    return scale_of(unit, [most or float(np.abs(bounds).max())])
 
 
 def _bars(axes: Any, change: Change, scale: Scale, shift: float, points: float, wide: bool) -> None:
@@ -513,7 +517,8 @@ def _one_scenario(row: Row, periods: list[str]) -> list[Line]:
         return []
     change = row.changed[0]
     totals = [change.totals[change.totals["period"] == one].iloc[0] for one in periods]
-    scale = _scale(row.unit, np.array([float(one["q50"]) for one in totals]))
+    bounds = np.array([[float(one["q10"]), float(one["q90"])] for one in totals])
+    scale = _scale(row.unit, np.array([float(one["q50"]) for one in totals]), bounds)
     lines = [
         Line(_period(period), _much(total, scale), change.place) for period, total in zip(periods, totals, strict=True)
     ]
@@ -523,7 +528,8 @@ def _one_scenario(row: Row, periods: list[str]) -> list[Line]:
 def _block(row: Row, period: str) -> list[Line]:
     """One period: a line a scenario."""
     totals = [one.totals[one.totals["period"] == period] for one in row.changes]
-    scale = _scale(row.unit, pd.concat(totals)["q50"].to_numpy(dtype=float))
+    every = pd.concat(totals)
+    scale = _scale(row.unit, every["q50"].to_numpy(dtype=float), every[["q10", "q90"]].to_numpy(dtype=float))
     lines = [Line(f"difference, {_period(period)}, {scale.label} (80 % interval)")]
     for change, total in zip(row.changes, totals, strict=True):
         much = _much(total.iloc[0], scale) if len(total) else "no change"
