@@ -467,6 +467,7 @@ class _Act:
     changes: frozenset[str]
     adds: frozenset[str]
     raises: frozenset[str]
+    prices: frozenset[str]
     looks: tuple[Span, ...]
     works: Span
     arrives: Span
@@ -493,6 +494,7 @@ def _act(one: Assumption, targets: tuple[str, ...], relations: Relations) -> _Ac
         changes=changes | own,
         adds=adds,
         raises=frozenset().union(*(relations.moved(to, alone=True) for to in adds)),
+        prices=frozenset(relations.partner(way.to) for way in one.reroute if not way.at_origin),
         looks=((one.start, last), *([(one.start - 12, last - 12)] if one.kind == "growth" else [])),
         works=(one.start + min(lags), last + max(lags)),
         arrives=(one.start + min(delays), last + max(delays)),
@@ -519,6 +521,8 @@ def _disturbed(one: _Act, two: _Act) -> frozenset[str]:
         seen |= one.reads & two.raises
     if _meet(one.arrives, two.works):
         seen |= one.adds & two.multiplies
+        # A part of the destination that gets dearer moves the price at which the rest arrives.
+        seen |= one.prices & two.changes - two.multiplies
     if _meet(one.arrives, two.arrives) and not (_only_takes(one.one) and _only_takes(two.one)):
         seen |= one.adds & two.raises
     return seen

@@ -572,6 +572,13 @@ def test_what_is_let_be_commutes(first, second) -> None:
     assert np.allclose(one_way, other_way, rtol=1e-7, atol=1e-9 * base.paths.max(axis=(0, 1)))
 
 
+def test_a_price_of_a_part_moves_the_price_at_which_a_reroute_to_the_whole_arrives() -> None:
+    dearer = assume("ru.gas.price", "scale", 1.0)
+    elsewhere = assume("ru.gas.quantity", "scale", 1.0, reroute=(Reroute("world.gas.quantity", Size((0.5,))),))
+    with pytest.raises(DataError, match="their order matters"):
+        held(dearer, replace(elsewhere, name="second"))
+
+
 @settings(max_examples=60, deadline=None)
 @given(kind=st.sampled_from(SERIES_KINDS), target=st.sampled_from([one for one in AMOUNTS if one.startswith("ru.")]))
 def test_every_kind_on_every_series_is_ready(kind, target) -> None:
