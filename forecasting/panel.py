@@ -11,6 +11,8 @@ import pandas as pd
 
 from forecasting.errors import DataError
 
+ENDED_MONTHS = 36  # a series that is silent for longer has ended; a ragged edge is some months
+
 
 def _no_covariates() -> pd.DataFrame:
     return pd.DataFrame(index=pd.PeriodIndex([], freq="M"))
@@ -55,6 +57,11 @@ class Panel:
     def last_known(self) -> pd.Series:
         """The last known month of each series (n)."""
         return self.y.apply(lambda column: column.last_valid_index())
+
+    def ended(self) -> tuple[str, ...]:
+        """Series whose last value is more than ``ENDED_MONTHS`` older than the panel's last month."""
+        quiet = self.y.iloc[-ENDED_MONTHS - 1 :].isna().all()
+        return tuple(str(one) for one in self.y.columns[quiet])
 
     def until(self, month: pd.Period) -> Panel:
         """The panel as a forecaster at this cutoff may see it; covariates are cut as well."""
