@@ -83,9 +83,9 @@ def quarters(rows: pd.DataFrame) -> pd.DataFrame:
 class Taught:
     """A model that has learned at every cutoff: to fit it is to ask it about a panel that ends there."""
 
+    name: str
+    min_months: int
     at: Mapping[pd.Period, FittedBoosting]
-    name: str = Boosting.name
-    min_months: int = Boosting.min_months
     learns_across_series: bool = True
 
     def fit(self, panel: Panel) -> FittedBoosting:
@@ -210,7 +210,8 @@ def _teach(
         done = map_tasks(_fit, [(part, panels) for panels in halves.values()], workers)
         fitted = [one for found, _ in done for one in found]
         failures += [one for one in fitted if isinstance(one, str)]
-        learned[name] = Taught({one.panel.cutoff: one for one in fitted if not isinstance(one, str)})
+        at = {one.panel.cutoff: one for one in fitted if not isinstance(one, str)}
+        learned[name] = Taught(part.name, part.min_months, at)
         seconds[name] = sum(took for _, took in done)
     return learned, Said(seconds, tuple(failures))
 
