@@ -123,21 +123,21 @@ def of_ours(
     members: dict[str, Forecaster] = {one: forecaster(one) for name in names for one in _parts(name, pool)}
     digest = hashlib.sha256(repr((pool, list(members.values()), paths, seed, task.horizon, task.cutoffs)).encode())
     digest.update(pd.util.hash_pandas_object(task.y).to_numpy().tobytes())
+    parts = _chunks(task)
     files = [
-        {one: folder / f"{one}-{digest.hexdigest()[:12]}-{at:04d}.parquet" for one in names}
-        for at in range(len(_chunks(task)))
+        {one: folder / f"{one}-{digest.hexdigest()[:12]}-{at:04d}.parquet" for one in names} for at in range(len(parts))
     ]
     todo = [at for at, found in enumerate(files) if not all(_said(one).exists() for one in found.values())]
     learned, taught = {}, Said()
     if todo and any(getattr(one, "learns_across_series", False) for one in members.values()):
         learned, taught = _teach(task, members, CHAIN in names, workers)
-    jobs = [Chunk(_chunks(task)[at], files[at], members | learned, pool, paths, seed) for at in todo]
+    jobs = [Chunk(parts[at], files[at], members | learned, pool, paths, seed) for at in todo]
     for at, said in zip(todo, map_tasks(_forecast, jobs, workers, progress), strict=True):
         for name in names:
             extra = sum(taught.seconds.get(one, 0.0) for one in _parts(name, pool)) / len(todo)
             mine = Said({name: said.seconds[name] + extra}, said.failures)
             _atomically(_said(files[at][name]), json.dumps(asdict(mine)))
-    return _gathered(names, files, tuple(one.series for one in _chunks(task)), taught)
+    return _gathered(names, files, tuple(one.series for one in parts), taught)
 
 
 def _gathered(
