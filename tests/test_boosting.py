@@ -189,7 +189,8 @@ def test_a_series_not_learned_from_is_as_uncertain_as_if_it_had_been() -> None:
     stranger = replace(fitted, learned=replace(fitted.learned, spread={}))
     told, found = (np.concatenate([one._own_spread(seen) for seen in one._seen()]) for one in (fitted, stranger))
     sampled = [one in fitted.learned.spread for one in panel.series]
-    np.testing.assert_allclose(found[sampled], told[sampled], rtol=0.1)
+    # The scale of one was chosen anew with the last months.
+    np.testing.assert_allclose(found[sampled], told[sampled], rtol=0.2)
     assert found[1::2].min() > found[::2].max()
 
 
