@@ -351,7 +351,7 @@ def test_a_quantity_that_is_part_of_a_sum_is_not_tied_to_its_value() -> None:
 def test_earlier_cutoffs_are_as_many_and_as_far_apart_as_a_live_forecast_takes() -> None:
     panel = workflow.load().panel
     series = ("jp_world.exports.value", "jp_ru.exports.value")
-    live = pipeline.calibration_origins(panel.until(pd.Period("2026-07", "M")), series, 13)
+    live = pipeline.calibration_origins(panel.until(pd.Period("2026-07", "M")), series, 13, 4)
     asked = experiment(
         series=list(series), calibrate=True, warm_up=40, cutoffs={"first": "2026-07", "count": 1},
         forecasters=[{"model": "seasonal_naive"}],
