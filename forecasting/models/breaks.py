@@ -22,7 +22,9 @@ from forecasting.models.orders import Columns, Estimate, Orders, polynomial, reg
 
 KINDS = {"ao": 0.0, "tc": 0.7, "ls": 1.0}
 NAMES = {0.0: "outlier", 0.7: "temporary change", 1.0: "level shift"}
-LAST = 3  # months in which nothing is looked for: no kind can be told from another there, and forecasts suffer
+LAST = (
+    3  # months in which nothing is looked for: no kind can be told from another there; docs/methods.md has the figures
+)
 MOST = 0.05  # of the months may be found to be breaks
 ROUNDS = 2  # of detection and joint estimation
 FEWEST = 24  # differenced months to look for breaks in

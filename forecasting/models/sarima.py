@@ -52,7 +52,7 @@ class Sarima:
     max_months: int = 240
     seasonal_from: int = 72
     max_d: int = 1
-    outliers: str = "ao,ls,tc"
+    outliers: str = "ao,ls"
     breaks: tuple[str, ...] = ()
 
     name: ClassVar[str] = "sarima"
