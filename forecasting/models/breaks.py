@@ -16,7 +16,6 @@ import pandas as pd
 from numba import njit
 
 from forecasting.errors import ModelError
-from forecasting.models import likelihood
 from forecasting.models.likelihood import expand, first_gain, natural, whiten
 from forecasting.models.orders import Columns, Estimate, Orders, polynomial, regression
 
@@ -277,7 +276,6 @@ def detect(
 
 
 def compile_all() -> None:
-    """Compile now what the first forecast would (half a minute of a core); numba keeps it beside this file."""
-    likelihood.compile_all()
+    """Compile now what the first forecast would; numba keeps it beside this file."""
     columns, lags, decays = np.random.default_rng(0).normal(size=(2, 30)), np.array([1.0, -1.0]), np.array([0.0, 1.0])
     detect((1, 0, 0, 0), np.array([0.1]), columns, lags, decays, 4.0, 20, 1)
