@@ -117,6 +117,8 @@ def planted(panel: Panel, cutoff: str, size: float = 1e9) -> Panel:
         ({"forecasters": [{"model": "ets", "max_months": True}]}, "max_months is True"),
         ({"forecasters": [{"model": "ets", "trends": [1]}]}, "give a list of a text"),
         ({"forecasters": [{"model": "sarima", "order": [1, 1]}]}, "give a list of 3 whole numbers"),
+        ({"forecasters": [{"model": "sarima", "breaks": "2022-03"}]}, "breaks is '2022-03': give a list"),
+        ({"forecasters": [{"model": "sarima", "breaks": ["2022-3"]}]}, "a break is a month such as 2022-03"),
         ({"forecasters": [{"model": "boosting", "learning_rate": "fast"}]}, "give a number, such as"),
         ({"forecasters": [{"model": "ensemble", "members": ["prophet"]}]}, "No model is called 'prophet'"),
         ({"forecasters": [{"model": "ensemble", "members": ["ensemble"]}]}, "members other than itself"),
