@@ -142,7 +142,7 @@ def cube_for(request: Request, needed: Sequence[str], model: str | None, progres
     wide = replace(request, besides=closure(needed, dataset.catalogue))
     if model:
         return workflow.cube(replace(wide, model=model), progress, dataset)
-    return champion_forecast.cube(wide, progress)
+    return champion_forecast.cube(wide, progress, dataset)
 
 
 # --- Running ---------------------------------------------------------------------------------------------
