@@ -45,6 +45,15 @@ class Size:
     def mean(self) -> float:
         return self.values[0] if self.distribution == "normal" else float(np.mean(self.values))
 
+    def words(self, relative: bool) -> str:
+        """``-50 %``, ``60 % (30 % to 90 %)`` around the mode, ``-13 % (sd 2 %)``; without % if not ``relative``."""
+        numbers = [f"{100 * one:g} %" if relative else f"{one:g}" for one in self.values]
+        if self.distribution == "triangular":
+            return f"{numbers[1]} ({numbers[0]} to {numbers[2]})"
+        if self.distribution == "normal":
+            return f"{numbers[0]} (sd {numbers[1]})"
+        return " to ".join(numbers)
+
     def at(self, u: np.ndarray) -> np.ndarray:
         """Quantiles of the distribution at ``u`` in 0…1 (any shape)."""
         if self.least == self.most:
@@ -61,6 +70,15 @@ NOTHING = Size((0.0,))
 EVERYTHING = Size((1.0,))
 
 
+def months_in_words(many: int) -> str:
+    """``1 month``, ``3 months``; none: nothing."""
+    return f"{many} month{'s' * (many > 1)}" if many else ""
+
+
+def _later(lag: int) -> str:
+    return f", {months_in_words(lag)} later" if lag else ""
+
+
 @dataclass(frozen=True)
 class Reroute:
     """A share of what the targets lose goes to the series ``to``, ``lag`` months later.
@@ -73,6 +91,11 @@ class Reroute:
     lag: int = 0
     at_origin: bool = False
 
+    @property
+    def way(self) -> str:
+        """Where to, when and at what price, in words."""
+        return f"{self.to}{_later(self.lag)}{', at the price it has here' * self.at_origin}"
+
 
 @dataclass(frozen=True)
 class PassThrough:
@@ -81,6 +104,11 @@ class PassThrough:
     target: str
     elasticity: Size
     lag: int = 0
+
+    @property
+    def way(self) -> str:
+        """What follows and when, in words."""
+        return f"{self.target}{_later(self.lag)}"
 
 
 @dataclass(frozen=True)
