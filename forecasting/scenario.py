@@ -161,6 +161,20 @@ class Assumption:
             strength = strength * np.clip(1.0 - after / (self.recovery + 1), 0.0, 1.0)
         return np.asarray(strength)
 
+    def given(self, months: pd.PeriodIndex) -> np.ndarray:
+        """The level of each month (h); before the first and after the last that is given, that one."""
+        since = np.clip(months.asi8 - self.start.ordinal, 0, max(len(self.levels) - 1, 0))
+        return np.array(self.levels)[since]
+
+    def goal(self, now: np.ndarray, months: pd.PeriodIndex, size: np.ndarray | float) -> np.ndarray:
+        """What levels of a covariate (h, or P × h) become at full effect, for a size (or P × 1)."""
+        goals = {
+            "scale": lambda: now * (1.0 + size),
+            "shift": lambda: now + size,
+            "path": lambda: self.given(months) * (1.0 + size),
+        }
+        return np.asarray(goals[self.kind]())
+
     def draws(self, what: str, size: Size, paths: int, seed: int) -> np.ndarray:
         """One size a path (P), evenly spread over the distribution; the same in every scenario that assumes it."""
         if size.least == size.most:

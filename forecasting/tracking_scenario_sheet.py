@@ -19,7 +19,7 @@ import pandas as pd
 from forecasting.backtest_files import project_folder
 from forecasting.backtests import git_state
 from forecasting.conditioning import Plausibility
-from forecasting.conditions import CONDITIONAL, Conditional
+from forecasting.conditions import Conditional
 from forecasting.scenario import EVERYTHING, NOTHING, RELATIVE, Assumption, Scenario, months_in_words
 from forecasting.scenarios import CONTRIBUTION_COLUMNS, Study
 from forecasting.store import csv_text
@@ -68,18 +68,16 @@ def of_plausibility(found: Plausibility) -> Extra:
 
 def of_condition(found: Conditional, seed: int) -> tuple[Study, dict[str, Extra]]:
     """A condition as a study with one scenario, called by what is stated, and its plausibility."""
-    stated = "; ".join(one.text for one in found.plausibility.stated)
-    name = f"if {stated}"[:100]
-    table = found.table.assign(scenario=found.table["scenario"].replace(CONDITIONAL, name))
+    name = found.title
     paths, months = found.baseline.forecast.paths.shape[:2]
     settings = {
         "model": found.baseline.forecast.model, "horizon": months, "paths": paths, "seed": seed, "spillover": True,
         "vintage": found.baseline.vintage,
     }  # fmt: skip
-    scenario = Scenario(name, description=f"Every series given that {stated}.")
+    scenario = Scenario(name, description=f"Every series given that {found.stated}.")
     none = pd.DataFrame(columns=list(CONTRIBUTION_COLUMNS))
     outlooks = {name: found.outlook}
-    study = Study(found.baseline, (scenario,), outlooks, table, none, found.baseline.remarks, settings)
+    study = Study(found.baseline, (scenario,), outlooks, found.compared(), none, found.baseline.remarks, settings)
     return study, {name: of_plausibility(found.plausibility)}
 
 

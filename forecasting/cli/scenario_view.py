@@ -328,7 +328,7 @@ def stress_view(found: Stress, catalogue: Catalogue) -> Group:
     return Group(plain(head, "bold"), shown, plain(said), plain(""), alone, plain(closing))
 
 
-def replay_view(found: Replayed, catalogue: Catalogue, width: int) -> Group:
+def replay_view(found: Replayed, width: int) -> Group:
     """Scores without and with, and where the assumption made it worse."""
     from rich.console import Group
 
@@ -345,8 +345,9 @@ def replay_view(found: Replayed, catalogue: Catalogue, width: int) -> Group:
         ("", "right"),
     )
     worse: list[str] = []
+    units = dict(zip(found.scores["series"], found.scores["unit"], strict=True))
     for row in found.summary().to_dict("records"):
-        scale = scale_of(catalogue[row["series"]].unit, [row["crps_without"], row["crps_with"]])
+        scale = scale_of(units[row["series"]], [row["crps_without"], row["crps_with"]])
         what = f"{row['series']}, {row['kind']}s"
         change = row["crps_change_pct"]
         if change > 0:
