@@ -13,6 +13,10 @@ from forecasting.seeds import stream
 BASELINE = "baseline"
 RELATIVE = ("ban", "scale", "growth", "lift")
 """Kinds whose size is a share: -0.5 or "-50 %"."""
+ABSOLUTE = ("shift", "cap", "floor", "path")
+"""Kinds whose size is in the unit of the target."""
+AS_LISTED = "as listed"
+"""What a file says where the order of its assumptions matters."""
 SERIES_KINDS = ("ban", "scale", "shift", "cap", "floor", "path", "growth", "lift")
 COVARIATE_KINDS = ("path", "scale", "shift")
 SPANS = {"month": "M", "quarter": "Q-DEC", "fiscal_year": "Y-MAR", "year": "Y-DEC"}

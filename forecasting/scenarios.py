@@ -19,7 +19,8 @@ from forecasting.measures import Measure, read_measures
 from forecasting.observations import with_derived
 from forecasting.periods import Totals, next_full_quarter_end
 from forecasting.scenario import BASELINE, Assumption, Scenario
-from forecasting.scenario_file import Ready, read_scenario, ready
+from forecasting.scenario_file import read_scenario
+from forecasting.scenario_ready import Ready, ready
 from forecasting.tables import all_totals, closure, difference_table
 from forecasting.toml_table import nearest
 from forecasting.workflow import MAX_HORIZON, Cube, Dataset, Outlook, Request
