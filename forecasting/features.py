@@ -13,16 +13,23 @@ import numpy as np
 SEASON = 12
 SEASON_GAIN = 0.3  # least weight of the newest year in a seasonal index: about the last six years count
 FORGET = 0.99  # monthly discount of past one-step errors when the smoothing constant is chosen
+SURE_DRIFT = 24.0  # yearly changes that weigh as much as the belief that there is no drift
+LEVEL, YEAR = "level", "year"
 LEAST_SCALE = 1e-3  # of the series' mean: changes below a thousandth are no scale to divide by
 
 
 @dataclass(frozen=True)
 class Declared:
-    """Which features are made. Lag 1 is the origin itself: the month before the first step."""
+    """Which features are made. Lag 1 is the origin itself: the month before the first step.
+
+    ``anchor`` is what a forecast starts from: the level plus the seasonal index, or the same month of the last known
+    year plus drift.
+    """
 
     lags: tuple[int, ...] = (1, 2, 3, 4, 6, 12, 13, 24)
     windows: tuple[int, ...] = (3, 6, 12)
     smoothing: tuple[float, ...] = (0.1, 0.2, 0.35, 0.55, 0.8)
+    anchor: str = LEVEL
 
 
 @dataclass(frozen=True)
@@ -51,15 +58,21 @@ class Known:
     season: np.ndarray
     month: int
     columns: Mapping[str, np.ndarray]
+    anchor: str = LEVEL
 
     def month_of(self, at: np.ndarray) -> np.ndarray:
         """Calendar month, 0 = January, of these positions; they may lie after the last."""
         return (at + self.month) % SEASON
 
     def baseline(self, rows: Rows) -> np.ndarray:
-        """Level at the origin plus the seasonal index of the target month (N)."""
+        """What the trees correct, of each row (N); the level plus the season where no year is known yet."""
         season = self.season[rows.origin, self.month_of(rows.target), rows.series]
-        return self.level[rows.origin, rows.series] + season
+        level = self.level[rows.origin, rows.series] + season
+        if self.anchor == LEVEL:
+            return level
+        grown = (self.columns["drift"] * self.scale)[rows.origin, rows.series] * SEASON * -(-rows.step // SEASON)
+        year = year_ago(self.z, rows) + grown
+        return np.where(np.isnan(year), level, year)
 
 
 def lag(z: np.ndarray, months: int) -> np.ndarray:
@@ -130,6 +143,12 @@ def typical_change(d: np.ndarray) -> np.ndarray:
     return np.maximum(np.nancumsum(change, axis=0) / np.maximum(count, 1), LEAST_SCALE)
 
 
+def drift(z: np.ndarray) -> np.ndarray:
+    """Mean monthly growth over all yearly changes so far, drawn towards none while they are few (T × n)."""
+    change = (z - lag(z, SEASON)) / SEASON
+    return np.asarray(np.nancumsum(change, axis=0) / (np.cumsum(~np.isnan(change), axis=0) + SURE_DRIFT))
+
+
 def known(z: np.ndarray, month: int, declared: Declared) -> Known:
     """All that does not depend on the step, for every origin; ``month`` of the first row, 0 = January."""
     season = seasonal_index(z, month)
@@ -144,11 +163,12 @@ def known(z: np.ndarray, month: int, declared: Declared) -> Known:
     relative["mean of the year before"] = lag(rolling_mean(z, SEASON), SEASON)
     relative |= {f"smoothed {a}": levels[:, at] for at, a in enumerate(declared.smoothing)}
     columns = {name: (values - level) / scale for name, values in relative.items()}
+    columns["drift"] = drift(z) / scale
     columns["smoothing"] = best.astype(float)
     columns["months known"] = np.cumsum(~np.isnan(z), axis=0).astype(float)
     columns["typical change"] = scale
     columns["roughness"] = np.log(rolling_mean(np.abs(d - lag(d, 1)), SEASON) / scale + 1e-6)
-    return Known(z, level, scale, season, month, columns)
+    return Known(z, level, scale, season, month, columns, declared.anchor)
 
 
 def design(what: Known, rows: Rows) -> dict[str, np.ndarray]:
@@ -158,7 +178,8 @@ def design(what: Known, rows: Rows) -> dict[str, np.ndarray]:
     for name, months in (("a year before", 0), ("two years before", 12), ("a year before, month earlier", 1)):
         columns[name] = (year_ago(what.z, rows, months) - level) / scale
     columns["a year before, month later"] = (year_ago(what.z, rows, -1) - level) / scale
-    columns["seasonal index"] = (what.baseline(rows) - level) / scale
+    columns["anchor"] = (what.baseline(rows) - level) / scale
+    columns["drift to the target"] = columns["drift"] * rows.step
     columns["month"] = what.month_of(rows.target) + 1.0
     columns["step"] = rows.step.astype(float)
     return columns

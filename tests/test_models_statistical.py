@@ -1,4 +1,4 @@
-"""naive, theta, ets and the shrunk season beside closed forms and statsmodels."""
+"""naive, theta, ets and the shrunk season beside closed forms, statsmodels and slow oracles."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import smoothing_oracle as slow
 from conftest import invented
+from hypothesis import given
+from hypothesis import strategies as st
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
 from forecasting.models import forecaster
-from forecasting.models.ets import Form, State, Weights, estimate, fit_form, settle
-from forecasting.models.season import find_season
-from forecasting.models.theta import fit_smoothing, levels, running_lines
+from forecasting.models.ets import TRENDS, Ets, Form, State, Weights, estimate, fit_form, forms
+from forecasting.models.season import ALPHAS, RATIOS, Rotated, find_season
+from forecasting.models.smoothing import lines, loss_at, normal_equations, run, run_slope, settle, weights
+from forecasting.models.theta import ALPHAS as THETA_ALPHAS
+from forecasting.models.theta import SKIP, fit_smoothing
 from forecasting.panel import Panel
 
 X6 = np.empty((6, 0))
@@ -76,13 +81,76 @@ def test_paths_have_the_mean_and_variance_of_statsmodels(form: Form) -> None:
     assert ((ratio > 0.97) & (ratio < 1.15)).all()  # degrees of freedom, and one draw of sigma a path
 
 
-def test_settled_state_runs_to_the_same_residuals() -> None:
-    z, form = seasonal(60, seed=3), Form("Ad", True)
-    by = Weights(0.4, 0.1, 0.2, 0.9)
-    state, e = settle(z, form, by)
-    for value, error in zip(z, e, strict=True):
-        assert value - state.mean(by) == pytest.approx(error, abs=1e-9)
-        state = state.then(error, by)
+@st.composite
+def smoothed(draw: st.DrawFn) -> tuple[np.ndarray, Form, np.ndarray]:
+    """A series, a form, and a logit for each of its weights."""
+    form = draw(st.sampled_from(FORMS))
+    size = 1 + {"N": 0, "Ad": 2, "A": 1}[form.trend] + form.season
+    logit = st.floats(-6.0, 6.0, allow_subnormal=False)
+    free = np.array(draw(st.lists(logit, min_size=size, max_size=size)))
+    return seasonal(draw(st.integers(26, 90)), seed=draw(st.integers(0, 99))), form, free
+
+
+@given(smoothed())
+def test_settled_errors_are_least_squares_and_run_from_their_state(made: tuple[np.ndarray, Form, np.ndarray]) -> None:
+    z, form, free = made
+    by, _ = weights(TRENDS[form.trend], form.season, free)
+    state, errors, *_ = settle(z, by, form.trend != "N", form.season)
+    expected = slow.residuals(z, form, Weights(*by))
+    assert errors @ errors == pytest.approx(expected @ expected, rel=1e-6)
+    now = State(state[0], state[1], state[2:])
+    assert now.season.sum() == pytest.approx(0.0, abs=1e-6)
+    for value, error in zip(z, errors, strict=True):
+        assert value - slow.mean(now, Weights(*by)) == pytest.approx(error, abs=1e-6)
+        now = slow.after(now, Weights(*by), error)
+    last = run(z, by, state)[1]
+    np.testing.assert_allclose(last, np.r_[now.level, now.trend, now.season], atol=1e-6)
+
+
+@given(smoothed())
+def test_weights_and_slopes_of_errors_and_loss_are_differences(made: tuple[np.ndarray, Form, np.ndarray]) -> None:
+    z, form, free = made
+    trend, tiny = TRENDS[form.trend], 1e-5
+    by, moves = weights(trend, form.season, free)
+    np.testing.assert_allclose(by, [*vars(slow.weights(form, free)).values()], rtol=1e-12)
+    state, errors, *_ = settle(z, by, form.trend != "N", form.season)
+    _, right = normal_equations(z, trend, form.season, free)
+    for i, move in enumerate(moves):
+        aside = [free + sign * tiny * (np.arange(len(free)) == i) for sign in (1, -1)]
+        up, down = (run(z, weights(trend, form.season, one)[0], state)[0] for one in aside)
+        slope = run_slope(by, move, state, errors)
+        np.testing.assert_allclose(slope, (up - down) / (2 * tiny), atol=1e-5 * (1.0 + np.abs(slope).max()))
+        losses = [loss_at(z, trend, form.season, one) for one in aside]
+        gradient = -right[i] * len(z) / (errors @ errors)
+        assert gradient == pytest.approx((losses[0] - losses[1]) / (2 * tiny), rel=1e-3, abs=1e-3)
+
+
+def test_the_search_is_no_worse_than_a_general_optimiser_and_chooses_alike() -> None:
+    rng = np.random.default_rng(0)
+    worse, same = [], []
+    for seed in range(200):
+        z = seasonal(int(rng.choice([30, 60, 110, 140])), seed, noise=float(rng.choice([0.05, 0.2, 0.8])))
+        z = (z - z.mean()) / z.std()
+        found = [estimate(z, form) for form in forms(len(z), Ets())]
+        theirs = [slow.estimate(z, one.form)[1] for one in found]
+        worse += [one.loglik < loglik - 1e-4 * abs(loglik) - 0.01 for one, loglik in zip(found, theirs, strict=True)]
+        best = min(found, key=lambda one: one.aicc).form
+        same.append(best == slow.chosen([one.form for one in found], theirs, len(z)))
+    assert np.mean(worse) < 0.02  # another top of the likelihood
+    assert np.mean(same) >= 0.97
+
+
+def test_where_the_search_begins_changes_little() -> None:
+    z, form = seasonal(130, seed=4), Form("Ad", True)
+    alone = estimate(z, form)
+    begun = estimate(z, form, alone.free + 0.1)
+    assert begun.loglik == pytest.approx(alone.loglik, abs=0.01)
+
+
+def test_a_series_that_fits_exactly_is_fitted() -> None:
+    made = estimate(np.zeros(40), Form("Ad", False))
+    assert made.converged
+    assert (made.residuals == 0.0).all()
 
 
 def test_ets_says_how_many_months_were_bridged() -> None:
@@ -122,30 +190,56 @@ def test_a_short_history_is_adjusted_and_says_so() -> None:
         assert "seasonally adjusted" in forecaster(name).fit(Panel(y)).describe()["chosen"].iloc[0]
 
 
+@pytest.mark.parametrize("months", [26, 61])
+def test_the_season_is_that_of_the_full_covariance_matrix(months: int) -> None:
+    z = seasonal(months, seed=5)
+    ratios = np.r_[1e-9, RATIOS]
+    logliks, mean, covariance = slow.season(z, ALPHAS, ratios)
+    made = Rotated.of(z)
+    np.testing.assert_allclose(made.logliks - made.logliks.max(), logliks - logliks.max(), atol=1e-5)
+    np.testing.assert_allclose(made.season().mean, mean, atol=1e-8)
+    np.testing.assert_allclose(made.season().root @ made.season().root.T, covariance, atol=1e-8)
+
+
 def test_running_lines_are_least_squares() -> None:
     y = np.random.default_rng(0).normal(size=20)
-    for t, line in list(enumerate(running_lines(y), 1))[1:]:
+    means, slopes = lines(y)
+    for t in range(2, 21):
         slope, intercept = np.polyfit(np.arange(1, t + 1), y[:t], 1)
-        assert line.slope == pytest.approx(slope)
-        assert line.intercept == pytest.approx(intercept)
+        assert slopes[t - 1] == pytest.approx(slope)
+        assert means[t - 1] - 0.5 * (t + 1) * slopes[t - 1] == pytest.approx(intercept)
 
 
-def test_theta_is_the_loop_of_fiorucci() -> None:
-    """One step at a time, as in the paper: the residual spread is that of the fast fit."""
+@pytest.mark.parametrize("drift", [-0.5, 0.0, 0.2])
+def test_theta_is_least_squares_at_each_alpha(drift: float) -> None:
+    y = np.cumsum(np.random.default_rng(1).normal(drift, 1.0, 40))
+    one = fit_smoothing(y, 40)
+    sse, alpha, level, weight = slow.theta(y, THETA_ALPHAS, SKIP)
+    found = (one.smoothing.alpha, one.smoothing.level, one.smoothing.weight)
+    assert found == pytest.approx((alpha, level, weight), rel=1e-6, abs=1e-9)
+    assert one.summary["sigma"] == pytest.approx(np.sqrt(sse / 35))
+
+
+def test_paths_of_theta_are_the_loop_of_fiorucci() -> None:
+    """One month at a time, as in the paper."""
     y = np.cumsum(np.random.default_rng(1).normal(0.2, 1.0, 60))
     one = fit_smoothing(y, 60)
-    alpha, level, weight = one.smoothing.alpha, one.smoothing.level, one.smoothing.weight
-    errors, lines = [], running_lines(y)
-    for t, value in enumerate(y):
-        mean = level
-        if t:
-            a, b = lines[t - 1].intercept, lines[t - 1].slope
-            mean += weight * ((1 - alpha) ** t * a + (1 - (1 - alpha) ** (t + 1)) / alpha * b)
-        errors.append(value - mean)
-        level = alpha * value + (1 - alpha) * level
-    assert one.level == pytest.approx(level)
-    assert one.summary["sigma"] == pytest.approx(np.sqrt(np.sum(np.square(errors[2:])) / 55))
-    assert levels(y, one.smoothing)[0] == one.smoothing.level
+    drawn = one.simulate(3, X6[:3], 4, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    shocks = one.summary["sigma"] * np.sqrt(57 / rng.chisquare(57, 4)) * rng.standard_normal((3, 4))
+    alpha, weight = one.smoothing.alpha, one.smoothing.weight
+    for path in range(4):
+        past, level = y, one.smoothing.level
+        for value in y:
+            level = alpha * value + (1 - alpha) * level
+        for step in range(3):
+            t = len(past)
+            slope, intercept = np.polyfit(np.arange(1, t + 1), past, 1)
+            left = (1 - alpha) ** t
+            trend = left * intercept + (1 - left * (1 - alpha)) / alpha * slope
+            value = level + weight * trend + shocks[step, path]
+            assert drawn[path, step] == pytest.approx(value)
+            past, level = np.r_[past, value], alpha * value + (1 - alpha) * level
 
 
 def test_theta_follows_a_trend() -> None:

@@ -17,6 +17,7 @@ MODELS = {
     "ets": "forecasting.models.ets:Ets",
     "sarima": "forecasting.models.sarima:Sarima",
     "boosting": "forecasting.models.boosting:Boosting",
+    "boosting_yearly": "forecasting.models.boosting:YearlyBoosting",
     "ensemble": "forecasting.models.ensemble:Ensemble",
 }
 

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from forecasting.calendar import working_days
 from forecasting.errors import ModelError
-from forecasting.features import Declared, Known, Rows, calendar_columns, design, known
+from forecasting.features import LEVEL, YEAR, Declared, Known, Rows, calendar_columns, design, known
 from forecasting.forecast import Forecast
 from forecasting.models.base import known_cells, known_span
 from forecasting.models.choosing import half_year
@@ -60,6 +60,10 @@ class Boosting:
     name: ClassVar[str] = "boosting"
     min_months: ClassVar[int] = 24
     learns_across_series: ClassVar[bool] = True
+    anchor: ClassVar[str] = LEVEL
+
+    def declared(self) -> Declared:
+        return Declared(self.lags, self.windows, anchor=self.anchor)
 
     def fit(self, panel: Panel) -> FittedBoosting:
         whole = panel.y[sorted(panel.series)]
@@ -87,7 +91,7 @@ class Boosting:
     def known(self, y: pd.DataFrame, transforms: Mapping[str, Transform]) -> Known:
         """What every origin of these months × series knows."""
         z = np.column_stack([transforms[one].forward(y[one].to_numpy(dtype=float)) for one in transforms])
-        return known(z, y.index[0].month - 1, Declared(self.lags, self.windows))
+        return known(z, y.index[0].month - 1, self.declared())
 
     def _check(self, panel: Panel, y: pd.DataFrame) -> None:
         for series in y:
@@ -124,6 +128,17 @@ class Boosting:
         matrix[:, np.isnan(matrix).all(axis=0)] = 0.0  # scikit-learn 1.9 cannot bin a column without a value
         with ONE_THREAD():
             return trees.fit(matrix, _aim(what, rows))
+
+
+@dataclass(frozen=True)
+class YearlyBoosting(Boosting):
+    """Trees that correct the same month a year ago plus drift.
+
+    They miss otherwise than those on level plus season, which is what a pool lives on.
+    """
+
+    name: ClassVar[str] = "boosting_yearly"
+    anchor: ClassVar[str] = YEAR
 
 
 @dataclass(frozen=True)
@@ -307,7 +322,7 @@ class FittedBoosting:
     def _recursive(self, origins: np.ndarray, end: int, x: pd.DataFrame) -> np.ndarray:
         """Values (T + h × n), month after month, each forecast taken for known by the next."""
         z = np.vstack([self.what.z, np.full((end + 1 - len(self.what.z), len(origins)), np.nan)])
-        declared = Declared(self.settings.lags, self.settings.windows)
+        declared = self.settings.declared()
         for at in range(int(origins.min()) + 1, end + 1):
             series = np.flatnonzero(origins < at)
             rows = Rows(np.full(len(series), at - 1), series, np.ones(len(series), dtype=int))

@@ -23,7 +23,7 @@ class Ensemble:
     Where members disagree the pool is wider, which single models and averaged bounds never are.
     """
 
-    members: tuple[str, ...] = ("theta", "ets", "sarima", "boosting")
+    members: tuple[str, ...] = ("theta", "ets", "sarima", "boosting", "boosting_yearly")
 
     name: ClassVar[str] = "ensemble"
     min_months: ClassVar[int] = 24

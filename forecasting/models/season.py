@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.signal import lfilter
 
 from forecasting.models.base import One
 from forecasting.models.choosing import SEASON
+from forecasting.models.smoothing import season_columns
 
 ALPHAS = np.array([0.02, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0])  # smoothing of the walk under the season
 RATIOS = np.geomspace(0.05, 20.0, 25)  # τ, spread of effects over spread of shocks
@@ -69,45 +69,48 @@ def find_season(z: np.ndarray) -> Season:
     """Effects in z (T, no holes) at the likeliest smoothing and spread; none without evidence."""
     if len(z) < 2 * SEASON or np.ptp(z) < 1e-9 * (1.0 + np.abs(z).max()):
         return NONE
-    tried = [_likelihoods(z, alpha) for alpha in ALPHAS]
-    without = max(one.logliks[0] for one in tried)
-    best = max(tried, key=lambda one: one.logliks.max())
-    return best.season() if best.logliks.max() > without + EVIDENCE else NONE
+    tried = Rotated.of(z)
+    without = tried.logliks[:, 0].max()
+    return tried.season() if tried.logliks.max() > without + EVIDENCE else NONE
 
 
 @dataclass(frozen=True)
-class _Rotated:
-    """The regression on months for one smoothing, in coordinates in which effects are independent (12)."""
+class Rotated:
+    """The regression on months for each smoothing (a), in coordinates in which effects are independent (a × 12).
 
-    ratios: np.ndarray
+    ``turn`` (a × 12 × 12) leads there; restricted log-likelihood and variance of shocks by smoothing and ratio
+    (a × 26, no season first).
+    """
+
     logliks: np.ndarray
+    variances: np.ndarray
     size: np.ndarray
     seen: np.ndarray
     turn: np.ndarray
-    variances: np.ndarray
+
+    @staticmethod
+    def of(z: np.ndarray) -> Rotated:
+        n, columns = len(z), season_columns(z, ALPHAS)
+        products = columns @ columns.transpose(0, 2, 1)
+        trend, across = products[:, :2, :2], products[:, :2, 2:]
+        rest = products[:, 2:, 2:] - across.transpose(0, 2, 1) @ np.linalg.solve(trend, across)
+        squares, turn = np.linalg.eigh(rest[:, 1:, 1:])
+        # all twelve months together are the level: one direction shows nothing
+        shown = squares > 1e-9 * squares[:, -1:]
+        size = np.sqrt(np.where(shown, squares, 0.0))
+        turned = np.einsum("aij,ai->aj", turn, rest[:, 1:, 0])
+        seen = np.divide(turned, size, out=np.zeros_like(size), where=shown)
+        noise = np.maximum(rest[:, 0, 0] - (seen**2).sum(axis=1), 1e-12)
+        stretch = 1.0 + np.r_[0.0, RATIOS][:, None] ** 2 * size[:, None] ** 2
+        variances = ((seen[:, None] ** 2 / stretch).sum(axis=2) + noise[:, None]) / (n - 2)
+        logliks = -0.5 * (n - 2) * np.log(variances) - 0.5 * np.log(stretch).sum(axis=2)
+        return Rotated(logliks - 0.5 * np.linalg.slogdet(trend)[1][:, None], variances, size, seen, turn)
 
     def season(self) -> Season:
-        at = int(np.argmax(self.logliks))
-        prior, sigma2 = self.ratios[at] ** 2, self.variances[at]
-        kept = prior / (1.0 + prior * self.size**2)
-        centre = np.eye(SEASON) - 1.0 / SEASON
-        mean = centre @ (self.turn.T @ (kept * self.size * self.seen))
-        return Season(mean, centre @ (self.turn.T * np.sqrt(sigma2 * kept)))
-
-
-def _likelihoods(z: np.ndarray, alpha: float) -> _Rotated:
-    """Restricted log-likelihood for no season and each ratio (1 + 25)."""
-    n, t = len(z), np.arange(len(z))
-    months = (t[:, None] % SEASON == np.arange(SEASON)).astype(float)
-    columns = np.column_stack([np.ones(n), t / n, z, months])
-    white = lfilter([1.0, -1.0], [1.0, alpha - 1.0], columns, axis=0)
-    basis, upper = np.linalg.qr(white[:, :2])
-    rest = white[:, 2:] - basis @ (basis.T @ white[:, 2:])
-    left, size, turn = np.linalg.svd(rest[:, 1:], full_matrices=False)
-    seen = left.T @ rest[:, 0]
-    noise = max(float(rest[:, 0] @ rest[:, 0] - seen @ seen), 1e-12)
-    ratios = np.r_[0.0, RATIOS]
-    stretch = 1.0 + np.outer(ratios**2, size**2)
-    variances = ((seen**2 / stretch).sum(axis=1) + noise) / (n - 2)
-    logliks = -0.5 * (n - 2) * np.log(variances) - 0.5 * np.log(stretch).sum(axis=1)
-    return _Rotated(ratios, logliks - np.log(np.abs(np.diag(upper))).sum(), size, seen, turn, variances)
+        """Effects at the likeliest smoothing and ratio."""
+        at, ratio = np.unravel_index(np.argmax(self.logliks), self.logliks.shape)
+        prior, sigma2 = RATIOS[ratio - 1] ** 2, self.variances[at, ratio]
+        kept = prior / (1.0 + prior * self.size[at] ** 2)
+        centre, turn = np.eye(SEASON) - 1.0 / SEASON, self.turn[at]
+        mean = centre @ (turn @ (kept * self.size[at] * self.seen[at]))
+        return Season(mean, centre @ (turn * np.sqrt(sigma2 * kept)))
