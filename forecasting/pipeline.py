@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,6 +39,11 @@ class Made:
     failures: tuple[str, ...]
     cached: bool
     remark: str = ""
+
+    def only(self, series: Collection[str]) -> Made:
+        """The same, saying nothing of other series than these."""
+        described = self.described[self.described["series"].isin(series)].reset_index(drop=True)
+        return replace(self, described=described, origins={one: n for one, n in self.origins.items() if one in series})
 
     def say(self, series: Sequence[str]) -> str:
         here = [one for one in series if one in self.origins]
