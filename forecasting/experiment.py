@@ -165,7 +165,7 @@ def _job(
 
 
 def _long_enough(part: Forecaster, panel: Panel) -> Panel:
-    enough = panel.y.notna().sum() >= part.min_months
+    enough = (panel.y.notna().sum() >= part.min_months) & ~panel.y.columns.isin(panel.ended())
     return replace(panel, y=panel.y.loc[:, enough]) if enough.any() else panel
 
 

@@ -11,6 +11,8 @@ import pandas as pd
 
 from forecasting.errors import DataError
 
+ENDED_MONTHS = 36  # a series that is silent for longer has ended; a ragged edge is some months
+
 
 def _no_covariates() -> pd.DataFrame:
     return pd.DataFrame(index=pd.PeriodIndex([], freq="M"))
@@ -56,6 +58,11 @@ class Panel:
         """The last known month of each series (n)."""
         known = self.y.notna().to_numpy()
         return pd.Series(self.y.index[len(known) - 1 - known[::-1].argmax(axis=0)], index=self.y.columns)
+
+    def ended(self) -> tuple[str, ...]:
+        """Series whose last value is more than ``ENDED_MONTHS`` older than the panel's last month."""
+        quiet = self.y.iloc[-ENDED_MONTHS - 1 :].isna().all()
+        return tuple(str(one) for one in self.y.columns[quiet])
 
     def until(self, month: pd.Period) -> Panel:
         """The panel as a forecaster at this cutoff may see it; covariates are cut as well."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from forecasting.catalogue import Catalogue
 from forecasting.errors import CatalogueError, DataError
 from forecasting.hierarchy import Tree, core_tree, listed_tree, with_rests
 from forecasting.observations import with_derived
-from forecasting.panel import Panel
+from forecasting.panel import ENDED_MONTHS, Panel
 from forecasting.prices import Pair, months_traded, pairs_of, with_prices
 from forecasting.tables import closure
 
@@ -59,7 +60,8 @@ def plan(
 
     Stored series of ``besides`` are modelled too, but not shown.
     """
-    stored = tuple(one for one in panel.series if panel.y[one].notna().sum() >= min_months)
+    ended = set(panel.ended())
+    stored = tuple(one for one in panel.series if panel.y[one].notna().sum() >= min_months and one not in ended)
     derivable = tuple(one for one in catalogue if catalogue[one].core and set(closure([one], catalogue)) <= set(stored))
     cores = core_tree(catalogue, derivable)
     listed = listed_tree(catalogue, stored)
@@ -84,7 +86,7 @@ def plan(
     families = tuple(tuple(dict.fromkeys(one for one in below if root(one) == of)) for of in roots)
     shown_tree = Tree({whole: parts for whole, parts in listed.parts.items() if root(whole) in roots}, listed.suffix)
     tied = [(core, cores), (below, listed)]
-    learned = y[[one for one in y.columns if y[one].notna().sum() >= min_months]]
+    learned = y[[one for one in y.columns if y[one].notna().sum() >= min_months and one not in ended]]
     _refuse_far_apart(learned)
     return Plan(
         shown,
@@ -169,7 +171,14 @@ def _long_enough(
     left = tuple(one for one in shown if one not in short)
     if not left:
         raise _too_short(panel, catalogue, short[0], min_months, model)
-    return left, [f"Left out, because {model} needs {min_months} months: {', '.join(short)}."] if short else []
+    silent = set(panel.ended())
+    ended = [one for one in short if set(closure([one], catalogue)) & silent]
+    few = [one for one in short if one not in ended]
+    remarks = [f"Left out, because {model} needs {min_months} months: {', '.join(few)}."] if few else []
+    if ended:
+        said = f"Left out, because they end more than {ENDED_MONTHS} months before the data do ({panel.cutoff})"
+        remarks.append(f"{said}: {', '.join(ended)}.")
+    return left, remarks
 
 
 def _too_short(panel: Panel, catalogue: Catalogue, series: str, min_months: int, model: str) -> Exception:
@@ -177,6 +186,12 @@ def _too_short(panel: Panel, catalogue: Catalogue, series: str, min_months: int,
         if term not in panel.series:
             return CatalogueError(
                 f"{series} is in the catalogue, but these data hold no value of {term} up to {panel.cutoff}."
+            )
+        if term in panel.ended():
+            end = panel.months[np.flatnonzero(panel.y[term].notna())[-1]]
+            return DataError(
+                f"{term} ends in {end}, more than {ENDED_MONTHS} months before the data do"
+                f" ({panel.cutoff}): leave it out, or forecast it from a file of its own."
             )
         known = int(panel.y[term].notna().sum())
         if known < min_months:

@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecasting.compute import silent
 from forecasting.errors import DataError
 from forecasting.forecast import QUANTILE_COLUMNS, QUANTILES
+from forecasting.models.ensemble import Ensemble
 
 sys.path.append(str(Path(__file__).parents[1] / "experiments/benchmarks"))
 
+import accuracy
+import speed
 from against import data, others, ours, scoring
 
 H = 6
@@ -148,13 +152,13 @@ def test_bounds_that_are_missing_are_counted_and_left_out(file):
     assert shown.loc["one", "cov95"] == 100
 
 
-def test_our_chain_forecasts_from_every_cutoff_and_knows_nothing_after_it(file):
+def test_our_chain_forecasts_from_every_cutoff_and_knows_nothing_after_it(file, tmp_path):
     frame = table({"a": "2020-12", "b": "2020-12"}, months=72)
     task = data.read(file(frame), H, origins=("2019-12", "2020-03"))
-    made = ours.of_ours(task, ["theta", "seasonal_naive"], 200, 0, 1, None, lambda done, of: None)
+    made = ours.of_ours(task, ["theta", "seasonal_naive"], 200, 0, 1, tmp_path, silent)
     changed = frame.assign(y=frame["y"].where(frame["ds"] < "2020-01-01", 1.0))
     again = ours.of_ours(
-        data.read(file(changed), H, origins=("2019-12", "2020-03")), ["theta"], 200, 0, 1, None, lambda done, of: None
+        data.read(file(changed), H, origins=("2019-12", "2020-03")), ["theta"], 200, 0, 1, tmp_path, silent
     )
     first = made.months.query("cutoff == '2019-12' and model == 'theta'").reset_index(drop=True)
     pd.testing.assert_frame_equal(first, again.months.query("cutoff == '2019-12'").reset_index(drop=True))
@@ -175,3 +179,72 @@ def test_bounds_of_a_peer_become_the_quantiles_of_the_house():
     }
     found = others._rows(pd.DataFrame({"fold": ["x"], "unique_id": ["a"], "h": [1], "mean": [0.0], **bounds}), "peer")
     assert list(found[list(QUANTILE_COLUMNS)].iloc[0]) == [-95, -90, -80, -50, 0, 50, 80, 90, 95]
+
+
+def many(count: int = 10, months: int = 60) -> pd.DataFrame:
+    return table({f"u{at:02d}": "2020-12" for at in range(count)}, months)
+
+
+def test_chunks_workers_and_company_change_no_number(file, tmp_path, monkeypatch):
+    task = data.read(file(many()), H)
+    names = ["theta", "boosting", "ensemble"]
+    monkeypatch.setattr(ours, "_parts", lambda name, pool: ("theta", "boosting") if name == "ensemble" else (name,))
+    monkeypatch.setattr(ours, "Ensemble", lambda: Ensemble(("theta", "boosting")))
+    whole = ours.of_ours(task, names, 80, 0, 1, tmp_path / "whole", silent)
+    assert not whole.failures
+    assert len(whole.months) == 3 * 10 * H
+    monkeypatch.setattr(ours, "CHUNK", 2)
+    for workers, asked in ((1, names), (2, names), (1, ["ensemble"])):
+        again = ours.of_ours(task, asked, 80, 0, workers, tmp_path / f"{workers}{len(asked)}", silent)
+        assert len(again.files) == 5
+        keys = ["model", "unique_id", "h"]
+        expected = whole.months[whole.months["model"].isin(asked)].sort_values(keys, ignore_index=True)
+        pd.testing.assert_frame_equal(again.months.sort_values(keys, ignore_index=True), expected, check_exact=True)
+
+
+def test_the_ensemble_of_the_benchmark_is_that_of_the_models(file, tmp_path):
+    task = data.read(file(many(4)), H)
+    made = ours.of_ours(task, ["ensemble"], 80, 0, 1, tmp_path, silent).months
+    panel = task.panel(task.cutoffs[0])
+    paths = Ensemble().fit(panel).predict(panel.future(panel.cutoff + H), 80, 0).column("u02")
+    assert made[made["unique_id"] == "u02"]["q90"].to_numpy() == pytest.approx(np.quantile(paths, 0.9, axis=0))
+
+
+def test_rows_that_are_kept_are_not_made_again(file, tmp_path, monkeypatch):
+    task = data.read(file(many(6)), H)
+    first = ours.of_ours(task, ["theta"], 50, 0, 1, tmp_path, silent)
+    lost = first.files[1]["theta"].with_suffix(".json")
+    lost.unlink()
+    asked = []
+    work = ours._forecast
+    monkeypatch.setattr(ours, "_forecast", lambda chunk: asked.append(chunk) or work(chunk))
+    again = ours.of_ours(task, ["theta"], 50, 0, 1, tmp_path, silent)
+    assert [one.task.series for one in asked] == [again.series[1]]
+    pd.testing.assert_frame_equal(first.months, again.months)
+    assert set(again.seconds) == {"theta"}
+
+
+def test_scores_by_chunk_are_those_of_all_rows_at_once(file, tmp_path):
+    task = data.read(file(many(7, 72)), H, origins=("2019-12", "2020-03"))
+    made = ours.of_ours(task, ["theta", "seasonal_naive"], 50, 0, 1, tmp_path, silent)
+    peers = rows_of(task, "peer", 4.0, 1.0)
+    assert len(made.files) > 2
+    rows = pd.concat([made.months, peers], ignore_index=True)
+    expected = scoring.table(scoring.cells(scoring.Truth.of(task), rows), H)
+    pd.testing.assert_frame_equal(scoring.table(accuracy.scored_cells(task, peers, made), H), expected)
+    totals = accuracy.scored_cells(task, peers, made, quarters=True)
+    assert totals.groupby("model").size().to_dict() == {"peer": 14, "seasonal_naive": 14, "theta": 14}
+    part = task.y["u03"].loc["2020-01":"2020-03"].sum()
+    past = task.y["u03"].loc[:"2019-12"].rolling(3).sum()
+    mine = totals.query("model == 'peer' and unique_id == 'u03' and cutoff == '2019-12'")
+    assert part > 0
+    assert mine["mase"].to_numpy() == pytest.approx([3.0 / (past - past.shift(12)).abs().mean()])
+
+
+def test_a_copied_series_is_another_one_of_the_same_length(file):
+    task = data.read(file(many(3)), H)
+    more = speed.few(task, 8)
+    assert len(set(more.series)) == 8
+    assert more.y.notna().sum().eq(60).all()
+    assert not more.y.T.round(6).duplicated().any()
+    np.testing.assert_allclose(more.y["u00 1"], task.y["u00"], rtol=0.15)

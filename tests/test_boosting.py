@@ -11,7 +11,8 @@ from conftest import invented
 from threadpoolctl import threadpool_limits
 
 from forecasting.errors import ModelError
-from forecasting.models.boosting import Boosting, Errors, _draw
+from forecasting.models import boosting
+from forecasting.models.boosting import Boosting, Errors, _cut, _draw, _ready
 from forecasting.panel import Panel
 
 SMALL = Boosting(n_trees=40, steps=6, min_leaf=10)
@@ -57,7 +58,7 @@ def test_errors_of_a_path_stay_together(panel: Panel) -> None:
 
 def test_error_vectors_are_drawn_whole_and_chained_beyond_their_length() -> None:
     vectors = np.array([[1.0, 2.0, 3.0]] * 50 + [[10.0, np.nan, np.nan]] * 50)
-    errors = Errors(vectors, np.ones(1), np.zeros(len(vectors), dtype=bool))
+    errors = Errors(vectors, np.zeros(len(vectors), dtype=bool))
     whole = errors.whole(5, sparse=False)
     assert whole.shape == (50, 3)
     drawn = _draw(whole, 5, 8, np.random.default_rng(0))
@@ -113,3 +114,101 @@ def test_it_says_how_sure_it_was_out_of_sample(panel: Panel) -> None:
     assert described["sigma"].between(0.02, 0.3).all()
     assert (described["n_months"] == 72).all()
     assert described["leans_on"].str.len().min() > 3
+
+
+def uneven(series: int = 9) -> Panel:
+    """Series that begin late, have holes, zeros or a ragged edge."""
+    y = invented(series=series, months=80).y.copy()
+    y.iloc[:30, 1] = np.nan
+    y.iloc[40:44, 2] = np.nan
+    y.iloc[::4, 3] = 0.0
+    y.iloc[-2:, 4] = np.nan
+    return Panel(y)
+
+
+def drawn(panel: Panel, settings: Boosting = SMALL) -> np.ndarray:
+    return settings.fit(panel).predict(panel.future(panel.cutoff + 8), 40, 0).select(tuple(sorted(panel.series))).paths
+
+
+@pytest.mark.parametrize("most", [4, 100])
+@pytest.mark.parametrize("chunk", [1, 2, 4])
+def test_a_series_says_the_same_in_whatever_chunk_it_is(monkeypatch, chunk: int, most: int) -> None:
+    settings = replace(SMALL, max_series=most)
+    whole = drawn(uneven(), settings)
+    monkeypatch.setattr(boosting, "CHUNK", chunk)
+    np.testing.assert_array_equal(drawn(uneven(), settings), whole)
+
+
+def test_trees_asked_about_some_of_the_series_say_the_same_of_them() -> None:
+    panel = uneven()
+    fitted = replace(SMALL, max_series=4).fit(panel)
+    future = panel.future(panel.cutoff + 8)
+    some = ("s7", "s3", "s1")
+    alone = fitted.on(replace(panel, y=panel.y[list(some)])).predict(future, 40, 0)
+    np.testing.assert_array_equal(alone.paths, fitted.predict(future, 40, 0).select(some).paths)
+    assert alone.series == some
+
+
+def test_a_bound_that_is_not_reached_changes_nothing() -> None:
+    panel = uneven()
+    np.testing.assert_array_equal(drawn(panel, replace(SMALL, max_series=9)), drawn(panel))
+    assert replace(SMALL, max_series=9).sample(panel) is panel
+
+
+def test_what_is_learned_from_is_a_sample_that_no_order_changes() -> None:
+    panel = uneven()
+    settings = replace(SMALL, max_series=5)
+    turned = replace(panel, y=panel.y[list(panel.series[::-1])])
+    assert set(settings.sample(panel).series) == set(settings.sample(turned).series)
+    np.testing.assert_array_equal(drawn(panel, settings), drawn(turned, settings))
+    fitted = settings.fit(panel)
+    assert fitted.learned.series == 5
+    assert "of 5 series" in fitted.describe()["chosen"].iloc[0]
+    taught = settings.fit(settings.sample(panel)).learned
+    assert taught.errors.vectors.tobytes() == fitted.learned.errors.vectors.tobytes()
+
+
+def test_every_kind_of_series_is_in_the_sample_before_one_that_is_too_short() -> None:
+    y = invented(series=60, months=150).y.copy()
+    y.iloc[::4, 7] = 0.0
+    y.iloc[:60, 8:11] = np.nan
+    y.iloc[:130, 11:] = np.nan
+    chosen = replace(SMALL, max_series=6).sample(Panel(y)).series
+    assert "s7" in chosen
+    assert set(chosen) & {"s8", "s9", "s10"}
+    assert set(chosen) <= {f"s{at}" for at in range(11)}
+
+
+def test_a_series_not_learned_from_is_as_uncertain_as_if_it_had_been() -> None:
+    panel = invented(series=12, months=100)
+    noisy = panel.y.copy()
+    rng = np.random.default_rng(1)
+    noisy.iloc[60:] *= np.exp(rng.normal(0.0, 0.25, (40, 12)) * (np.arange(12) % 2))
+    panel = Panel(noisy)
+    fitted = replace(SMALL, max_series=6).fit(panel)
+    stranger = replace(fitted, learned=replace(fitted.learned, spread={}))
+    told, found = (np.concatenate([one._own_spread(seen) for seen in one._seen()]) for one in (fitted, stranger))
+    sampled = [one in fitted.learned.spread for one in panel.series]
+    np.testing.assert_allclose(found[sampled], told[sampled], rtol=0.1)
+    assert found[1::2].min() > found[::2].max()
+
+
+def test_rows_are_thinned_as_a_loop_over_all_of_them_would() -> None:
+    y = uneven().y.to_numpy()
+    ready = _ready(y, 6)
+    known_before = np.cumsum(~np.isnan(y), axis=0) >= 12
+    for origin, series, step in np.ndindex(80, 9, 6):
+        target = origin + step + 1
+        there = target < 80 and not np.isnan(y[[origin, target % 80], series]).any()
+        assert ready[series, origin, step] == (there and known_before[origin, series])
+    rows = SMALL.pick(ready, 10**6)
+    target = np.add.outer(np.arange(80), np.arange(1, 7))
+    assert _cut(ready, target, 0.6) == int(np.quantile(rows.target, 0.6))
+    assert len(SMALL.pick(ready, 50).step) == 50
+
+
+def test_a_series_that_ended_long_ago_is_named(panel: Panel) -> None:
+    y = panel.y.copy()
+    y.loc[y.index[-37] :, "s1"] = np.nan
+    with pytest.raises(ModelError, match=r"boosting: s1 ends in .* more than 36 months before"):
+        SMALL.fit(Panel(y))

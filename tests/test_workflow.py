@@ -124,6 +124,17 @@ def test_series_too_short_then_are_left_out_and_said() -> None:
         forecast("jp_ru.exports.transport.motor_vehicles.cars.value", as_of="2024-12", model="sarima")
 
 
+def test_a_series_that_ended_years_ago_is_left_out_and_said(own_file) -> None:
+    whole = pd.read_csv(own_file)
+    cut = whole["month"].isin(sorted(whole["month"].unique())[-37:]) & (whole["series"] == "s1")
+    whole[~cut].to_csv(own_file, index=False)
+    made = forecast(data=own_file, model="seasonal_naive")
+    assert made.series == ("s0",)
+    assert any("end more than 36 months before the data do" in one and "s1" in one for one in made.remarks)
+    with pytest.raises(DataError, match=r"s1 ends in .* forecast it from a file of its own"):
+        forecast("s1", data=own_file, model="seasonal_naive")
+
+
 def test_growth_rows_come_from_the_same_paths() -> None:
     made = forecast(EXPORTS, growth=True)
     level = made.table.query("unit == 'mn_jpy' and period == '2026Q4'").iloc[0]

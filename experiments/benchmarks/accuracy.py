@@ -15,6 +15,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from against import ours, scoring
 from against.data import Task, read
 from against.others import PEERS, of_peers
 
+from forecasting.compute import silent
 from forecasting.errors import DataError, ForecastingError
 
 MODELS = ("theta", "ets", "sarima", "boosting", "ensemble", ours.CHAIN)
@@ -62,7 +64,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, help="folder for forecasts and tables")
     parser.add_argument(
-        "--keep", type=Path, help="folder for raw forecasts, read again if there (delete after a change of code)"
+        "--keep", type=Path, help="folder for quantile rows, read again if there (delete after a change of code)"
     )
     return parser.parse_args()
 
@@ -85,20 +87,44 @@ def run(given: argparse.Namespace) -> None:
         peers, seconds = (
             of_peers(task, given.peers, given.peer_python, folder, given.workers) if given.peers else (None, {})
         )
-    made = ours.of_ours(task, given.models, given.paths, given.seed, given.workers, given.keep, lambda done, of: None)
-    for line in made.failures:
-        print(f"failed: {line}")
-    rows = pd.concat([one for one in (made.months, peers) if one is not None], ignore_index=True)
-    tables = report(task, rows, made, seconds | made.seconds, given)
-    if given.out:
-        write(given.out, rows, tables, len(task.cutoffs) > 1)
+        made = ours.of_ours(task, given.models, given.paths, given.seed, given.workers, folder, silent)
+        for line in made.failures:
+            print(f"failed: {line}")
+        tables = report(task, peers, made, seconds | made.seconds, given)
+        if given.out:
+            write(given.out, made, peers, tables, len(task.cutoffs) > 1)
+
+
+def scored_cells(task: Task, peers: pd.DataFrame | None, made: ours.Ours, quarters: bool = False) -> pd.DataFrame:
+    """Losses of every cell that all models have, chunk after chunk, without the forecasts; of quarter totals instead.
+
+    A quarter's total is ours from paths; of peers, who have none, the months and their bounds are added.
+    """
+    pieces = []
+    models = len({one for files in made.files for one in files}) + (0 if peers is None else peers["model"].nunique())
+    first = {str(cutoff): ours.quarter_steps(cutoff)[0] for cutoff in task.cutoffs}
+    for at, ids in enumerate(made.series):
+        part = replace(task, y=task.y[list(ids)])
+        own, theirs = made.chunk(at), None if peers is None else peers[peers["unique_id"].isin(ids)]
+        if quarters and theirs is not None:
+            theirs = added(theirs, first)
+        rows = [ours.quarters(own) if quarters else ours.months(own), *([] if theirs is None else [theirs])]
+        if not any(part.wanted(cutoff) for cutoff in part.cutoffs):
+            continue
+        truth = scoring.Truth.of(part, 3 if quarters else 1)
+        found = scoring.cells(truth, pd.concat(rows, ignore_index=True), models)
+        pieces.append(found.drop(columns=[*scoring.QUANTILE_COLUMNS, "point", "actual", "mean of paths"]))
+    scored = pd.concat(pieces, ignore_index=True)
+    if scored.empty:
+        raise DataError("No cell was forecast by all models: see the failures above, or choose other models.")
+    return scored
 
 
 def report(
-    task: Task, rows: pd.DataFrame, made: ours.Ours, seconds: dict[str, float], given: argparse.Namespace
+    task: Task, peers: pd.DataFrame | None, made: ours.Ours, seconds: dict[str, float], given: argparse.Namespace
 ) -> dict[str, pd.DataFrame]:
     """Every table, printed and by name."""
-    scored = scoring.cells(scoring.Truth.of(task), rows)
+    scored = scored_cells(task, peers, made)
     overlap = max(-(-task.horizon // max(given.step, 1)), 1) if len(task.cutoffs) > 1 else 1
     forecasts = sum(len(task.wanted(cutoff)) for cutoff in task.cutoffs)
     main_table = scoring.table(scored, task.horizon)
@@ -114,8 +140,11 @@ def report(
         tables |= {
             f"in {one}": scoring.table(scored[period == one], task.horizon).round(3) for one in np.unique(period)
         }
-        if len(made.quarters):
-            tables["quarter totals"], tables["quarter coverage"] = quarters(task, rows, made.quarters, overlap)
+        if any(ours.quarter_steps(one)[-1] <= task.horizon for one in task.cutoffs):
+            totals = scored_cells(task, peers, made, quarters=True)
+            kinds = ["smape", "mase", "cov95", "cov80", "msis95", "sql"]
+            tables["quarter totals"] = scoring.averaged(totals, kinds).sort_values("mase").round(3)
+            tables["quarter coverage"] = scoring.bounds(totals, overlap).round(1)
     for name, table in tables.items():
         print(f"\n{name}\n{table.to_string()}")
     return tables
@@ -127,26 +156,27 @@ def rivals(table: pd.DataFrame, peers: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*there[:1], *(one for one in there if one == "median4")]))
 
 
-def quarters(task: Task, rows: pd.DataFrame, own: pd.DataFrame, overlap: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Scores and coverage of the next quarter's total: ours from paths; of peers, who have none, the bounds added."""
-    first = {str(cutoff): ours.quarter_steps(cutoff)[0] for cutoff in task.cutoffs}
+def added(rows: pd.DataFrame, first: dict[str, int]) -> pd.DataFrame:
+    """Totals of the three months from step ``first`` of each cutoff on, points and bounds added."""
     start = rows["cutoff"].map(first)
-    inside = rows[~rows["model"].isin(own["model"]) & (rows["h"] >= start) & (rows["h"] <= start + 2)]
+    inside = rows[(rows["h"] >= start) & (rows["h"] <= start + 2)]
     values = ["point", *scoring.QUANTILE_COLUMNS]
-    added = inside.groupby(["model", "cutoff", "unique_id"], sort=False)[values].agg(
-        lambda of: of.sum() if len(of) == 3 else np.nan
-    )
-    added = added.dropna().reset_index()
-    added["h"] = added["cutoff"].map(first) + 2
-    scored = scoring.cells(scoring.Truth.of(task, 3), pd.concat([own, added], ignore_index=True))
-    kinds = ["smape", "mase", "cov95", "cov80", "msis95", "sql"]
-    return scoring.averaged(scored, kinds).sort_values("mase").round(3), scoring.bounds(scored, overlap).round(1)
+    groups = inside.groupby(["model", "cutoff", "unique_id"], sort=False)[values]
+    totals = groups.sum(min_count=3).dropna().reset_index()
+    return totals.assign(h=totals["cutoff"].map(first) + 2)
 
 
-def write(folder: Path, rows: pd.DataFrame, tables: dict[str, pd.DataFrame], rolled: bool) -> None:
+def write(
+    folder: Path, made: ours.Ours, peers: pd.DataFrame | None, tables: dict[str, pd.DataFrame], rolled: bool
+) -> None:
     """Forecasts a model (unique_id, h, mean, lo-95 …; with cutoff where they roll) and the tables."""
     folder.mkdir(parents=True, exist_ok=True)
-    for model, part in rows.groupby("model"):
+    names = made.files[0]
+    for model in (*names, *(() if peers is None else peers["model"].unique())):
+        if model in names:
+            part = pd.concat([ours.months(rows) for rows in made.chunks([model])], ignore_index=True)
+        else:
+            part = peers[peers["model"] == model]  # type: ignore[index]
         columns = {"unique_id": part["unique_id"], **({"cutoff": part["cutoff"]} if rolled else {}), "h": part["h"]}
         columns |= {"mean": part["point"]} | {name: part[column] for name, column in BOUND_COLUMNS.items()}
         pd.DataFrame(columns).sort_values(list(columns)[: 2 + rolled]).to_parquet(

@@ -19,15 +19,19 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from against import ours
 from against.data import Task, read
 from against.others import FOUR, PEERS, PROGRAM, asked
 
+from forecasting.compute import silent
 from forecasting.errors import ForecastingError
+from forecasting.seeds import stream
 
 MODELS = ("theta", "ets", "sarima", "boosting", "ensemble", ours.CHAIN)
 WATCH = 0.02  # seconds
+COPIED = 0.02  # by how much a copied series is another one
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -53,6 +57,8 @@ def main() -> None:
     costs = measured(given, task)
     print(f"{given.dataset.name}, horizon {given.horizon}, least of {given.rounds} rounds")
     print(summary(costs).to_string())
+    if len(given.series) > 2:
+        print(by_size(costs).to_string())
     if given.out:
         given.out.mkdir(parents=True, exist_ok=True)
         summary(costs).to_csv(given.out / "speed.csv")
@@ -77,7 +83,10 @@ def arguments() -> argparse.Namespace:
 def forecast(given: argparse.Namespace) -> None:
     """What a measured process of ours does."""
     task = read(given.dataset, given.horizon)
-    ours.of_ours(task, [given.inside], given.paths, 0, given.workers[0], None, lambda done, of: None)
+    with tempfile.TemporaryDirectory() as scratch:
+        made = ours.of_ours(task, [given.inside], given.paths, 0, given.workers[0], Path(scratch), silent)
+    if made.failures:
+        print(f"{len(made.failures)} failed: {made.failures[0]}", file=sys.stderr)
 
 
 def measured(given: argparse.Namespace, task: Task) -> pd.DataFrame:
@@ -88,7 +97,8 @@ def measured(given: argparse.Namespace, task: Task) -> pd.DataFrame:
             part = few(task, count)
             file, rows = Path(scratch) / f"{count}.parquet", Path(scratch) / f"{count}-peers.parquet"
             long(part).to_parquet(file)
-            asked(part).to_parquet(rows)
+            if given.peers:
+                asked(part).to_parquet(rows)
             for turn in range(given.rounds):
                 for workers in given.workers:
                     for name in (*given.models, *given.peers):
@@ -100,10 +110,17 @@ def measured(given: argparse.Namespace, task: Task) -> pd.DataFrame:
 
 
 def few(task: Task, count: int) -> Task:
-    """So many series from all over the task; resampled ones of other names where it has fewer."""
+    """So many series from all over the task; where it has fewer, also copies of other names, off by some percent.
+
+    Without that a choice made for one would be remembered for all its copies.
+    """
     have = list(task.wanted(task.cutoffs[0]))
     chosen = have[:: max(len(have) // count, 1)][:count]
-    copies = [task.y[chosen].rename(columns=lambda one, at=at: f"{one} {at}") for at in range(-(-count // len(chosen)))]
+    y = task.y[chosen]
+    copies = [y]
+    for at in range(1, -(-count // len(chosen))):
+        off = np.exp(COPIED * stream(0, "copy", at).standard_normal(y.shape))
+        copies.append((y * off).rename(columns=lambda one, at=at: f"{one} {at}"))
     return replace(task, y=pd.concat(copies, axis=1).iloc[:, :count])
 
 
@@ -167,6 +184,13 @@ def summary(costs: pd.DataFrame) -> pd.DataFrame:
         found.append(row)
     table = pd.DataFrame(found).set_index(["model", "workers"])
     return with_median(table).round(2)
+
+
+def by_size(costs: pd.DataFrame) -> pd.DataFrame:
+    """What every number of series took: is memory flat?"""
+    least = costs.groupby(["name", "workers", "series"], sort=False)[["cpu", "wall", "peak"]].min()
+    least["CPU ms a series"] = 1000 * least["cpu"] / least.index.get_level_values("series")
+    return least.rename(columns={"cpu": "CPU s", "wall": "wall s", "peak": "peak MiB"}).round(1)
 
 
 def with_median(table: pd.DataFrame) -> pd.DataFrame:

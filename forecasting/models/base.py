@@ -11,7 +11,7 @@ import pandas as pd
 
 from forecasting.errors import ForecastingError, ModelError
 from forecasting.forecast import Forecast
-from forecasting.panel import Panel
+from forecasting.panel import ENDED_MONTHS, Panel
 from forecasting.seeds import stream
 from forecasting.transform import Transform, choose_transform
 
@@ -97,6 +97,7 @@ def fit_each(name: str, min_months: int, panel: Panel, fit_one: FitOne) -> Fitte
     z (T) is on the scale chosen by ``choose_transform``, NaN where a month is missing; x (T × k).
     """
     transforms, ones = {}, {}
+    refuse_ended(name, panel)
     for series in panel.series:
         y = known_span(panel.y[series])
         if y.notna().sum() < min_months:
@@ -115,6 +116,16 @@ def fit_each(name: str, min_months: int, panel: Panel, fit_one: FitOne) -> Fitte
         except (np.linalg.LinAlgError, ValueError, FloatingPointError, ZeroDivisionError) as cause:
             raise ModelError(f"{name} could not fit {series}: {cause}") from cause
     return FittedEach(name, panel, transforms, ones)
+
+
+def refuse_ended(name: str, panel: Panel) -> None:
+    """ModelError for a series that ended long before the panel does: its forecast would begin years ago."""
+    for series in panel.ended():
+        end = known_span(panel.y[series]).index[-1]
+        raise ModelError(
+            f"{name}: {series} ends in {end}, more than {ENDED_MONTHS} months before the data do ({panel.cutoff}):"
+            " leave it out, or forecast it from data of its own."
+        )
 
 
 def known_span(column: pd.Series) -> pd.Series:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from forecasting.calendar import working_days
 from forecasting.errors import ModelError
 from forecasting.features import LEVEL, Declared, Known, Rows, calendar_columns, design, known
 from forecasting.forecast import Forecast
-from forecasting.models.base import known_cells, known_span
+from forecasting.models.base import known_cells, known_span, refuse_ended
 from forecasting.models.choosing import half_year
 from forecasting.panel import Panel
 from forecasting.seeds import stream
@@ -31,6 +32,7 @@ HALF_YEAR = 6
 OFTEN = 0.1  # share of zero months from which a series counts as sparse
 MOST = 10.0  # usual errors that a drawn one may reach
 OWN = 12.0  # months of own errors that weigh as much as the errors of all series
+CHUNK = 200  # series that are looked at together: what bounds the memory of a forecast
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Boosting:
     Forecast: mean of direct trees (every step at once) and of one-step trees fed with their own forecasts:
     better than either on M3 and on customs data, because recursion alone prolongs a slump.
     Intervals: whole error vectors of direct trees that had seen the first ``early`` share of the months only.
+    Of a panel with more than ``max_series`` series the trees see a sample, drawn by the hash of their ids.
     """
 
     lags: tuple[int, ...] = (1, 2, 3, 4, 6, 12, 13, 24)
@@ -54,6 +57,7 @@ class Boosting:
     min_leaf: int = 40
     max_months: int = 240
     max_rows: int = 30_000
+    max_series: int = 1_500
     early: float = 0.6
     country: str = "JP"
 
@@ -66,20 +70,36 @@ class Boosting:
         return Declared(self.lags, self.windows, anchor=self.anchor)
 
     def fit(self, panel: Panel) -> FittedBoosting:
+        self._check(panel)
+        return FittedBoosting(self, panel, self._learn(self.sample(panel)))
+
+    def sample(self, panel: Panel) -> Panel:
+        """The series that are learned from, at most ``max_series``; a panel with fewer as it is.
+
+        Of every kind of series (often zero or not, by five years of history) its share, at least one; which ones
+        depends on their ids and on nothing else.
+        """
+        if len(panel.y.columns) <= self.max_series:
+            return panel
+        y = panel.y.iloc[: half_year(panel.months)].iloc[HALF_YEAR - self.max_months :]
+        months = y.notna().sum().to_numpy()
+        kinds = pd.DataFrame({"short": months < self.min_months, "sparse": _often_zero(y), "years": months // 60})
+        kinds["digest"] = [hashlib.sha256(one.encode()).hexdigest() for one in panel.series]
+        by_kind = kinds.sort_values("digest").groupby(["short", "sparse", "years"])["digest"]
+        kinds["share"] = by_kind.cumcount() / by_kind.transform("size")
+        chosen = kinds.sort_values(["short", "share", "digest"]).index[: self.max_series]
+        return replace(panel, y=panel.y.iloc[:, np.sort(chosen)])
+
+    def _learn(self, panel: Panel) -> Learned:
         whole = panel.y[sorted(panel.series)]
-        y = self._recent(whole)
-        self._check(panel, y)
-        transforms = _transforms(y)
-        what = self.known(y, transforms)
         # Begins after y does, whatever the month: what is older than ``max_months`` decides nothing.
         settled = self._long_enough(
-            self._recent(whole.iloc[: half_year(panel.months)]).iloc[HALF_YEAR - self.max_months :]
+            self.recent(whole.iloc[: half_year(panel.months)]).iloc[HALF_YEAR - self.max_months :]
         )
-        learned_from = self._long_enough(y) if settled.empty else settled
-        learned = _learned(self, *_frozen(learned_from, panel.x.reindex(learned_from.index)))
-        return FittedBoosting(self, panel, y, transforms, what, learned)
+        learned_from = self._long_enough(self.recent(whole)) if settled.empty else settled
+        return _learned(self, *_frozen(learned_from, panel.x.reindex(learned_from.index)))
 
-    def _recent(self, y: pd.DataFrame) -> pd.DataFrame:
+    def recent(self, y: pd.DataFrame) -> pd.DataFrame:
         """The last ``max_months``, from the first known one on."""
         known = y.notna().any(axis=1)
         return y.loc[known.idxmax() :].iloc[-self.max_months :] if known.any() else y.iloc[:0]
@@ -88,31 +108,35 @@ class Boosting:
         """Series with ``min_months``: the others are forecast, but teach nothing yet."""
         return y.loc[:, y.notna().sum() >= self.min_months]
 
-    def known(self, y: pd.DataFrame, transforms: Mapping[str, Transform]) -> Known:
+    def known(self, y: pd.DataFrame, transforms: Sequence[Transform]) -> Known:
         """What every origin of these months × series knows."""
-        z = np.column_stack([transforms[one].forward(y[one].to_numpy(dtype=float)) for one in transforms])
-        return known(z, y.index[0].month - 1, self.declared())
+        values = y.to_numpy(dtype=float)
+        z = [one.forward(np.ascontiguousarray(values[:, at])) for at, one in enumerate(transforms)]
+        return known(np.column_stack(z), y.index[0].month - 1, self.declared())
 
-    def _check(self, panel: Panel, y: pd.DataFrame) -> None:
-        for series in y:
-            months = int(y[series].notna().sum())
-            if months < self.min_months:
-                raise ModelError(
-                    f"{self.name} needs {self.min_months} months of {series}; {months} are known: use a"
-                    " simpler model (seasonal_naive needs 13, naive 3) or give more history."
-                )
-            span = known_span(y[series]).index
-            if panel.x.reindex(span).isna().to_numpy().any():
-                raise ModelError(
-                    f"{self.name}: covariates do not cover {span[0]} to {span[-1]}, the months of {series}."
-                )
+    def _check(self, panel: Panel) -> None:
+        y = self.recent(panel.y)
+        known_months = y.notna().to_numpy()
+        bad = panel.x.reindex(y.index).isna().to_numpy().any(axis=1)
+        refuse_ended(self.name, panel)
+        for at in np.flatnonzero(known_months.sum(axis=0) < self.min_months).tolist():
+            count = known_months[:, at].sum()
+            raise ModelError(
+                f"{self.name} needs {self.min_months} months of {panel.series[at]}; {count} are known since"
+                f" {y.index[0]}: use a simpler model (seasonal_naive needs 13, naive 3) or give more history."
+            )
+        for at in np.flatnonzero(_spans(known_months)[bad].any(axis=0)).tolist():
+            span = known_span(y.iloc[:, at]).index
+            raise ModelError(
+                f"{self.name}: covariates do not cover {span[0]} to {span[-1]}, the months of {panel.series[at]}."
+            )
 
-    def thin(self, rows: Rows, most: int) -> Rows:
-        """At most so many of the rows, always the same."""
-        count = len(rows.step)
-        if count <= most:
-            return rows
-        return rows.take(np.sort(stream(0, self.name, "rows").permutation(count)[:most]))
+    def pick(self, ready: np.ndarray, most: int) -> Rows:
+        """At most so many of the rows that are ready (n × T × steps), always the same."""
+        places = np.flatnonzero(ready)
+        if len(places) > most:
+            places = places[np.sort(stream(0, self.name, "rows").permutation(len(places))[:most])]
+        return _rows(places, ready.shape)
 
     def learn(self, what: Known, covariates: pd.DataFrame, rows: Rows) -> HistGradientBoostingRegressor:
         trees = HistGradientBoostingRegressor(
@@ -132,14 +156,13 @@ class Boosting:
 
 @dataclass(frozen=True)
 class Errors:
-    """Out-of-sample error vectors (V × steps, NaN tail), by the spread of their series (n, in scales).
+    """Out-of-sample error vectors (V × steps, NaN tail, in scales), by the spread of their series.
 
     ``sparse`` (V) marks those of series that are often zero: their errors, thousands of typical changes, are no
     measure for a series that never is.
     """
 
     vectors: np.ndarray
-    spread: np.ndarray
     sparse: np.ndarray
 
     def whole(self, steps: int, sparse: bool) -> np.ndarray:
@@ -166,19 +189,36 @@ def _draw(whole: np.ndarray, steps: int, paths: int, rng: np.random.Generator) -
 
 
 @dataclass(frozen=True)
+class Early:
+    """Trees of the first months, and how they are tested on every so many-th origin from ``first`` to ``last``.
+
+    ``centre`` and ``usual`` (steps, in scales) are their median and mean absolute error; NaN for steps that were
+    never seen.
+    """
+
+    trees: HistGradientBoostingRegressor
+    first: pd.Period
+    last: pd.Period
+    every: int
+    centre: np.ndarray
+    usual: np.ndarray
+
+
+@dataclass(frozen=True)
 class Learned:
-    """Trees and their errors on months that they had not seen; ``spread`` by series, 1 for one they never saw."""
+    """Trees and their errors on months that they had not seen; ``spread`` by series that was learned from."""
 
     trees: HistGradientBoostingRegressor
     next_trees: HistGradientBoostingRegressor
+    early: Early
     errors: Errors
     spread: Mapping[str, float]
     n_rows: int
     series: int
 
 
-def _transforms(y: pd.DataFrame) -> dict[str, Transform]:
-    return {str(one): choose_transform(known_span(y[one]).to_numpy(dtype=float)) for one in y}
+def _transforms(y: pd.DataFrame) -> tuple[Transform, ...]:
+    return tuple(choose_transform(known_span(y.iloc[:, at]).to_numpy(dtype=float)) for at in range(y.shape[1]))
 
 
 def _frozen(y: pd.DataFrame, x: pd.DataFrame) -> tuple[Any, ...]:
@@ -202,72 +242,135 @@ def _learned(
     y = pd.DataFrame(np.frombuffer(values).reshape(months, -1), index, list(series))
     x = pd.DataFrame(np.frombuffer(covariates).reshape(months, len(names)), index, list(names))
     what = settings.known(y, _transforms(y))
-    rows = _rows(what.z, settings.steps)
-    cut = int(np.quantile(rows.target, settings.early))
-    early = settings.learn(what, x, settings.thin(rows.take(rows.target <= cut), settings.max_rows // 2))
-    errors = _errors(what, early, x, cut, settings, _often_zero(y))
-    trees = settings.learn(what, x, settings.thin(rows, settings.max_rows))
-    next_trees = settings.learn(what, x, settings.thin(rows.take(rows.step == 1), settings.max_rows))
-    spread = dict(zip(series, errors.spread, strict=True))
-    return Learned(trees, next_trees, errors, spread, min(len(rows.step), settings.max_rows), len(series))
+    ready = _ready(what.z, settings.steps)
+    target = np.add.outer(np.arange(months), np.arange(1, settings.steps + 1))
+    cut = _cut(ready, target, settings.early)
+    early = settings.learn(what, x, settings.pick(ready & (target <= cut), settings.max_rows // 2))
+    test, errors, spread = _errors(what, early, x, cut, settings, _often_zero(y))
+    trees = settings.learn(what, x, settings.pick(ready, settings.max_rows))
+    next_trees = settings.learn(what, x, settings.pick(ready[:, :, :1], settings.max_rows))
+    n_rows = min(int(ready.sum()), settings.max_rows)
+    tested = Early(early, index[cut], index[-1], *test)
+    return Learned(trees, next_trees, tested, errors, dict(zip(series, spread, strict=True)), n_rows, len(series))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a few series at places ``at`` of a panel: y (T × n) of the last months and all made of it."""
+
+    at: np.ndarray
+    y: pd.DataFrame
+    x: pd.DataFrame
+    transforms: tuple[Transform, ...]
+    what: Known
+    last: tuple[pd.Period, ...]
+
+    @property
+    def origins(self) -> np.ndarray:
+        """Place of the last known month (n)."""
+        return np.array([(one - self.y.index[0]).n for one in self.last])
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Typical monthly change at the origin (n)."""
+        return np.asarray(self.what.scale[self.origins, np.arange(len(self.last))])
 
 
 @dataclass(frozen=True)
 class FittedBoosting:
-    """What was learned, and what the origin of each series knows."""
+    """What was learned, and the panel that it is asked about: series by series, whatever their company."""
 
     settings: Boosting
     panel: Panel
-    y: pd.DataFrame
-    transforms: Mapping[str, Transform]
-    what: Known
     learned: Learned
+
+    def on(self, panel: Panel) -> FittedBoosting:
+        """The same trees for other series: a panel that ends in the month in which the one learned from ends."""
+        return replace(self, panel=panel)
 
     def predict(self, future: pd.DataFrame, paths: int, seed: int) -> Forecast:
         months: pd.PeriodIndex = future.index  # type: ignore[assignment]
-        last = self.panel.last_known()
-        self._check(future, last.min())
-        centre = self._centre(future, last)
-        sparse = dict(zip(map(str, self.y.columns), _often_zero(self.y), strict=True))
-        whole = {kind: self.learned.errors.whole(len(months), kind) for kind in set(sparse.values())}
-        cube = np.empty((paths, len(months), len(self.panel.series)))
-        for at, series in enumerate(self.panel.series):
-            given = known_cells(self.panel.y[series], months, self.transforms[series])
-            column = self._column(series)
-            scale = self.what.scale[self._origin(last[series]), column]
-            rng = stream(seed, self.settings.name, series, last[series])
+        series = self.panel.series
+        cube = np.empty((paths, len(months), len(series)))
+        cutoffs: dict[int, pd.Period] = {}
+        for seen in self._seen():
+            self._check(future, min(seen.last))
+            cutoffs |= dict(zip(seen.at, seen.last, strict=True))
+            for at, column in self._paths(seen, future, paths, seed):
+                cube[:, :, at] = column
+        notes = dict.fromkeys(series, self._chosen())
+        ends = tuple(cutoffs[at] for at in range(len(series)))
+        return Forecast(cube, months, series, ends, self.settings.name, notes=notes)
+
+    def _paths(self, seen: Seen, future: pd.DataFrame, paths: int, seed: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Place and paths (P × h) of each of these series."""
+        months: pd.PeriodIndex = future.index  # type: ignore[assignment]
+        centre, spread, sparse = self._centre(seen, future), self._own_spread(seen), _often_zero(seen.y)
+        whole = {kind: self.learned.errors.whole(len(months), kind) for kind in set(sparse.tolist())}
+        for i, (at, last) in enumerate(zip(seen.at, seen.last, strict=True)):
+            series, transform = self.panel.series[at], seen.transforms[i]
+            given = known_cells(self.panel.y.iloc[:, at], months, transform)
             steps = len(months) - len(given)
-            shocks = (
-                scale
-                * self.learned.spread.get(series, 1.0)
-                * _draw(whole[sparse[series]][:, :steps], steps, paths, rng)
-            )
-            cube[:, : len(given), at] = given
-            cube[:, len(given) :, at] = self.transforms[series].inverse(centre[series] + shocks)
-        cutoffs = tuple(last[series] for series in self.panel.series)
-        notes = dict.fromkeys(self.panel.series, self._chosen())
-        return Forecast(cube, months, self.panel.series, cutoffs, self.settings.name, notes=notes)
+            rng = stream(seed, self.settings.name, series, last)
+            shocks = seen.scale[i] * spread[i] * _draw(whole[sparse[i]][:, :steps], steps, paths, rng)
+            known_first = np.broadcast_to(given, (paths, len(given)))
+            yield at, np.hstack([known_first, transform.inverse(centre[i] + shocks)])
+
+    def _seen(self) -> Iterator[Seen]:
+        y = self.settings.recent(self.panel.y)
+        n = len(y.columns)
+        for begin in range(0, n, CHUNK):
+            at = np.arange(begin, min(begin + CHUNK, n))
+            # Sums over one column are rounded otherwise than over several: a lone series stands twice.
+            yield self._seen_at(y, np.repeat(at, 2) if len(at) == 1 else at)
+
+    def _seen_at(self, y: pd.DataFrame, at: np.ndarray) -> Seen:
+        part = y.iloc[:, at]
+        transforms = _transforms(part)
+        last = tuple(part.iloc[:, i].last_valid_index() for i in range(len(at)))
+        what = self.settings.known(part, transforms)
+        return Seen(at, part, self.panel.x.reindex(y.index), transforms, what, last)  # type: ignore[arg-type]
+
+    def _own_spread(self, seen: Seen) -> np.ndarray:
+        """Typical error of each series against all; of one that was not learned from as it would have been (n)."""
+        ids = [self.panel.series[at] for at in seen.at]
+        if all(one in self.learned.spread for one in ids):
+            return np.array([self.learned.spread[one] for one in ids])
+        early, first = self.learned.early, seen.y.index[0]
+        begin, end = (early.first - first).n, (early.last - first).n + 1
+        ready = _ready(seen.what.z[:end], self.settings.steps)
+        salt = np.array([int(hashlib.sha256(one.encode()).hexdigest()[:8], 16) for one in ids])
+        ready &= _every(early.first.ordinal + np.arange(len(ready[0])) - begin, salt, early.every, begin)
+        rows = _rows(np.flatnonzero(ready), ready.shape)
+        miss = _missed(seen.what, early.trees, rows, seen.x, self.settings)
+        table = np.full((len(ids), end - begin, self.settings.steps), np.nan)
+        table[rows.series, rows.origin - begin, rows.step - 1] = miss
+        own = _spread(np.abs(table - early.centre) / early.usual, early.every)
+        return np.array([self.learned.spread.get(one, mine) for one, mine in zip(ids, own, strict=True)])
 
     def describe(self) -> pd.DataFrame:
-        last = self.panel.last_known()
         typical = float(np.nanstd(self.learned.errors.vectors[:, 0]))
         leans_on = ", ".join(self._leading())
-        rows: list[dict[str, Any]] = []
-        for series in self.panel.series:
-            at = self._column(series)
-            sigma = typical * self.learned.spread.get(series, 1.0) * self.what.scale[self._origin(last[series]), at]
-            known_months = int(self.y[series].notna().sum())
-            row = {"series": series, "scale": self.transforms[series].label, "chosen": self._chosen()}
-            rows.append({**row, "sigma": sigma, "n_months": known_months, "leans_on": leans_on})
-        return pd.DataFrame(rows)
+        rows: dict[str, dict[str, Any]] = {}
+        for seen in self._seen():
+            sigma = typical * self._own_spread(seen) * seen.scale
+            known_months = seen.y.notna().sum().to_numpy()
+            for i, at in enumerate(seen.at):
+                series = self.panel.series[at]
+                row = {"series": series, "scale": seen.transforms[i].label, "chosen": self._chosen()}
+                row |= {"sigma": float(sigma[i]), "n_months": int(known_months[i])}
+                rows[series] = {**row, "leans_on": leans_on}
+        return pd.DataFrame(list(rows.values()))
 
     def _leading(self, most: int = 5) -> list[str]:
         """The columns whose shuffling costs most accuracy, on a sample of the rows learned from."""
         rng = stream(0, self.settings.name, "shuffle")
-        rows = self.settings.thin(_rows(self.what.z, self.settings.steps), SAMPLE)
-        covariates = self.panel.x.reindex(self.y.index)
-        names, matrix = _matrix(self.what, rows, covariates, self.settings.country)
-        aim = _aim(self.what, rows)
+        sample = self.settings.sample(self.panel)
+        y = self.settings.recent(sample.y[sorted(sample.series)])
+        what = self.settings.known(y, _transforms(y))
+        rows = self.settings.pick(_ready(what.z, self.settings.steps), SAMPLE)
+        names, matrix = _matrix(what, rows, self.panel.x.reindex(y.index), self.settings.country)
+        aim = _aim(what, rows)
         cost = {}
         for at, name in enumerate(names):
             shuffled = matrix.copy()
@@ -275,12 +378,6 @@ class FittedBoosting:
             with ONE_THREAD():
                 cost[name] = np.abs(aim - self.learned.trees.predict(shuffled)).mean()
         return sorted(cost, key=lambda name: -cost[name])[:most]
-
-    def _origin(self, month: pd.Period) -> int:
-        return int((month - self.y.index[0]).n)
-
-    def _column(self, series: str) -> int:
-        return int(self.y.columns.get_loc(series))  # type: ignore[arg-type]
 
     def _chosen(self) -> str:
         lags = ", ".join(map(str, self.settings.lags))
@@ -294,29 +391,28 @@ class FittedBoosting:
                 " extend them or shorten the horizon."
             )
 
-    def _centre(self, future: pd.DataFrame, last: pd.Series) -> dict[str, np.ndarray]:
+    def _centre(self, seen: Seen, future: pd.DataFrame) -> list[np.ndarray]:
         """Forecast of each series on its own scale, from its last known month on."""
-        end = self._origin(future.index[-1])
-        origins = np.array([self._origin(last[one]) for one in self.y.columns])
+        end = (future.index[-1] - seen.y.index[0]).n
+        origins = seen.origins
         steps = end - origins
         series = np.repeat(np.arange(len(origins)), steps)
         step = np.concatenate([np.arange(1, count + 1) for count in steps])
         rows = Rows(origins[series], series, step)
-        x = future.combine_first(self.panel.x.reindex(self.y.index.union(future.index)))[future.columns]
-        direct = _say(self.what, self.learned.trees, rows, x, self.settings)
-        recursive = self._recursive(origins, end, x)[rows.target, rows.series]
-        said = np.split((direct + recursive) / 2, np.cumsum(steps)[:-1])
-        return dict(zip(map(str, self.y.columns), said, strict=True))
+        x = future.combine_first(self.panel.x.reindex(seen.y.index.union(future.index)))[future.columns]
+        direct = _say(seen.what, self.learned.trees, rows, x, self.settings)
+        recursive = self._recursive(seen.what, origins, end, x)[rows.target, rows.series]
+        return np.split((direct + recursive) / 2, np.cumsum(steps)[:-1])
 
-    def _recursive(self, origins: np.ndarray, end: int, x: pd.DataFrame) -> np.ndarray:
+    def _recursive(self, what: Known, origins: np.ndarray, end: int, x: pd.DataFrame) -> np.ndarray:
         """Values (T + h × n), month after month, each forecast taken for known by the next."""
-        z = np.vstack([self.what.z, np.full((end + 1 - len(self.what.z), len(origins)), np.nan)])
+        z = np.vstack([what.z, np.full((end + 1 - len(what.z), len(origins)), np.nan)])
         declared = self.settings.declared()
         for at in range(int(origins.min()) + 1, end + 1):
             series = np.flatnonzero(origins < at)
             rows = Rows(np.full(len(series), at - 1), series, np.ones(len(series), dtype=int))
-            what = known(z[:at], self.what.month, declared)
-            z[at, series] = _say(what, self.learned.next_trees, rows, x, self.settings)
+            now = known(z[:at], what.month, declared)
+            z[at, series] = _say(now, self.learned.next_trees, rows, x, self.settings)
         return z
 
 
@@ -337,13 +433,39 @@ def _aim(what: Known, rows: Rows) -> np.ndarray:
     return (what.z[rows.target, rows.series] - what.baseline(rows)) / what.scale[rows.origin, rows.series]
 
 
-def _rows(z: np.ndarray, steps: int) -> Rows:
-    """Every (origin, series, step) with a year known and both ends published, by series and month."""
-    ready = ~np.isnan(z) & (np.cumsum(~np.isnan(z), axis=0) >= FIRST_ORIGIN)
-    ends = np.stack([np.vstack([~np.isnan(z[step:]), np.zeros((min(step, len(z)), z.shape[1]), bool)])
-                     for step in range(1, steps + 1)])  # fmt: skip
-    series, origin, step = np.nonzero((ready & ends).transpose(2, 1, 0))
+def _ready(z: np.ndarray, steps: int) -> np.ndarray:
+    """Which (series, origin, step − 1) have a year known and both ends published (n × T × steps)."""
+    there = ~np.isnan(z).T
+    ready = there & (np.cumsum(there, axis=1) >= FIRST_ORIGIN)
+    both = np.zeros((*there.shape, steps), dtype=bool)
+    for step in range(1, min(steps, len(z) - 1) + 1):
+        both[:, :-step, step - 1] = ready[:, :-step] & there[:, step:]
+    return both
+
+
+def _rows(places: np.ndarray, shape: tuple[int, ...]) -> Rows:
+    """Rows at these places of a table series × origin × step − 1."""
+    series, origin, step = np.unravel_index(places, shape)
     return Rows(origin, series, step + 1)
+
+
+def _cut(ready: np.ndarray, target: np.ndarray, early: float) -> int:
+    """The month before which that share of the rows (n × T × steps) has its target (T × steps)."""
+    counts = np.bincount(target.reshape(-1), weights=ready.sum(axis=0).reshape(-1)).astype(int)
+    return int(np.quantile(np.repeat(np.arange(len(counts), dtype=np.int16), counts), early))
+
+
+def _every(origin: np.ndarray, series: np.ndarray, every: int, begin: int) -> np.ndarray:
+    """Every so many-th origin (T) of each series (n), from place ``begin`` on (n × T × 1)."""
+    due = np.add.outer(series, origin) % every == 0
+    due[:, :begin] = False
+    return np.asarray(due[:, :, None])
+
+
+def _spans(known_months: np.ndarray) -> np.ndarray:
+    """The months from the first to the last known one (T × n)."""
+    begun = np.maximum.accumulate(known_months, axis=0)
+    return np.asarray(begun & np.maximum.accumulate(known_months[::-1], axis=0)[::-1])
 
 
 def _matrix(what: Known, rows: Rows, x: pd.DataFrame, country: str) -> tuple[list[str], np.ndarray]:
@@ -356,28 +478,48 @@ def _matrix(what: Known, rows: Rows, x: pd.DataFrame, country: str) -> tuple[lis
     return list(columns), np.column_stack(list(columns.values()))
 
 
+def _missed(
+    what: Known, trees: HistGradientBoostingRegressor, rows: Rows, x: pd.DataFrame, settings: Boosting
+) -> np.ndarray:
+    """Error of these trees at each row, in typical monthly changes (N)."""
+    miss = what.z[rows.target, rows.series] - _say(what, trees, rows, x, settings)
+    return np.asarray(miss / what.scale[rows.origin, rows.series])
+
+
 def _errors(
     what: Known, trees: HistGradientBoostingRegressor, x: pd.DataFrame, cut: int, settings: Boosting, sparse: np.ndarray
-) -> Errors:
-    """Errors of the early trees from origins they have not seen, centred, by the spread of each series."""
-    rows = _rows(what.z, settings.steps)
-    rows = rows.take(rows.origin >= cut)
-    every = -(-len(rows.step) // (settings.max_rows * 2))
-    rows = rows.take((rows.origin + rows.series) % every == 0)
-    miss = what.z[rows.target, rows.series] - _say(what, trees, rows, x, settings)
-    table = np.full((what.z.shape[1], len(what.z), settings.steps), np.nan)
-    table[rows.series, rows.origin, rows.step - 1] = miss / what.scale[rows.origin, rows.series]
-    table = table[:, :, ~np.isnan(table).all(axis=(0, 1))]
-    centred = table - np.nanmedian(table, axis=(0, 1))
-    relative = np.abs(centred) / np.maximum(np.nanmean(np.abs(centred), axis=(0, 1)), 1e-12)
-    spread = _spread(relative, every)
-    vectors = (centred / spread[:, None, None]).reshape(-1, centred.shape[-1])
-    usual = np.nanmean(np.abs(vectors[~np.repeat(sparse, centred.shape[1])]), axis=0) if not sparse.all() else np.inf
-    marks = np.repeat(sparse, centred.shape[1])
-    # One broken month of one series may not become everybody's: ten times the usual error is the most.
-    vectors[~marks] = np.clip(vectors[~marks], -MOST * usual, MOST * usual)
+) -> tuple[tuple[int, np.ndarray, np.ndarray], Errors, np.ndarray]:
+    """Errors of the early trees from origins they have not seen, centred, by the spread of each series (n).
+
+    Before them how they were made: every so many-th origin, median and mean absolute error by step.
+    """
+    ready = _ready(what.z, settings.steps)
+    months, n = what.z.shape
+    every = max(-(-int(ready[:, cut:].sum()) // (settings.max_rows * 2)), 1)
+    rows = _rows(np.flatnonzero(ready & _every(np.arange(months), np.arange(n), every, cut)), ready.shape)
+    table = np.full((n, months, settings.steps), np.nan)
+    table[rows.series, rows.origin, rows.step - 1] = _missed(what, trees, rows, x, settings)
+    seen = ~np.isnan(table).all(axis=(0, 1))
+    table = table[:, :, seen]
+    centre = np.nanmedian(table, axis=(0, 1))
+    table -= centre
+    usual = np.maximum(np.nanmean(np.abs(table), axis=(0, 1)), 1e-12)
+    spread = _spread(np.abs(table) / usual, every)
+    table /= spread[:, None, None]
+    by_step = np.full((2, settings.steps), np.nan)
+    by_step[:, seen] = centre, usual
+    return (every, *by_step), _clipped(table, sparse), spread
+
+
+def _clipped(table: np.ndarray, sparse: np.ndarray) -> Errors:
+    """Error vectors of all origins (n × T × steps): one broken month of one series may not become everybody's."""
+    marks = np.repeat(sparse, table.shape[1])
+    vectors = table.reshape(-1, table.shape[-1])
     known = ~np.isnan(vectors[:, 0])
-    return Errors(vectors[known], spread, marks[known])
+    vectors, marks = vectors[known], marks[known]
+    usual = MOST * np.nanmean(np.abs(vectors[~marks]), axis=0) if not sparse.all() else np.inf
+    vectors[~marks] = np.clip(vectors[~marks], -usual, usual)
+    return Errors(vectors, marks)
 
 
 def _spread(relative: np.ndarray, every: int) -> np.ndarray:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from forecasting.errors import DataError
 from forecasting.panel import Panel
@@ -53,8 +55,10 @@ def read(
     of split ``test`` are held out, or the last ``horizon`` months. Raises DataError where the file cannot be used.
     """
     table, remarks = _table(path)
-    chosen = sorted(table["unique_id"].unique())[::every]
-    table = table[table["unique_id"].isin(chosen)]
+    if every > 1:
+        chosen = table["unique_id"].cat.categories[::every]
+        table = table[table["unique_id"].isin(chosen)]
+        table = table.assign(unique_id=table["unique_id"].cat.remove_unused_categories())
     if years or origins:
         y = _wide(table)
         cutoffs = tuple(pd.Period(one, "M") for one in origins) or _rolling(y, horizon, years or 0, step)
@@ -72,17 +76,34 @@ def read(
 def _table(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     if not path.exists():
         raise DataError(f"There is no data set at {path}: give a parquet file with columns unique_id, ds, y[, split].")
-    table = pd.read_parquet(path)
-    if absent := [one for one in COLUMNS if one not in table]:
-        raise DataError(f"{path.name} has no column {', '.join(absent)}; found {', '.join(map(str, table.columns))}.")
+    there = pq.read_schema(path)
+    if absent := [one for one in COLUMNS if one not in there.names]:
+        raise DataError(f"{path.name} has no column {', '.join(absent)}; found {', '.join(there.names)}.")
+    columns = [one for one in (*COLUMNS, "t", "split") if one in there.names]
+    # Names once each, not once a month: of 48,000 series they would need more memory than all models.
+    names = [one for one in ("unique_id", "split") if one in columns and _is_text(there.field(one).type)]
+    table = pq.read_table(path, columns=columns, read_dictionary=names).to_pandas(ignore_metadata=True)
     values = pd.to_numeric(table["y"], errors="coerce")
-    month = pd.PeriodIndex(pd.to_datetime(table["ds"]), freq="M")
-    table = table.assign(y=values, month=month, unique_id=table["unique_id"].astype(str))
-    if (twice := table.duplicated(["unique_id", "month"])).any():
-        row = table[twice].iloc[0]
-        raise DataError(f"{path.name} has two values of {row['unique_id']} for {row['month']}: keep one.")
+    month = pd.to_datetime(table["ds"]).to_numpy().astype("datetime64[M]").astype("int32")
+    table = table.drop(columns="ds").assign(y=values, month=month, unique_id=_in_order(table["unique_id"]))
+    key = table["unique_id"].cat.codes.to_numpy(dtype="int64") * (int(np.ptp(month)) + 1) + (month - month.min())
+    if (np.diff(np.sort(key)) == 0).any():
+        row = table[pd.Series(key, table.index).duplicated()].iloc[0]
+        at = pd.Period(ordinal=int(row["month"]), freq="M")
+        raise DataError(f"{path.name} has two values of {row['unique_id']} for {at}: keep one.")
     empty = int(values.isna().sum())
     return table.dropna(subset=["y"]), ((f"{empty} cells hold no number and count as missing",) if empty else ())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _in_order(names: pd.Series) -> pd.Series:
+    """As categories that are texts, in alphabetic order."""
+    kept = names if isinstance(names.dtype, pd.CategoricalDtype) else names.astype("category")
+    texts = kept.cat.rename_categories([str(one) for one in kept.cat.categories])
+    return texts.cat.reorder_categories(sorted(texts.cat.categories))
 
 
 def _rolling(y: pd.DataFrame, horizon: int, years: int, step: int) -> tuple[pd.Period, ...]:
@@ -96,20 +117,19 @@ def _held_out(table: pd.DataFrame, horizon: int, remarks: tuple[str, ...]) -> Ta
     Series whose histories end in different months share no clock: they are put in order so that all end together, in
     the calendar month in which most of them do.
     """
-    ends = table.groupby("unique_id")["month"].max()
+    ends = table.groupby("unique_id", observed=True)["month"].max()
     if "split" in table:
-        tested = table["split"].eq("test").groupby(table["unique_id"]).sum()
+        tested = table["split"].eq("test").groupby(table["unique_id"], observed=True).sum()
         if not tested.eq(horizon).all():
             one = tested[tested.ne(horizon)].index[0]
             raise DataError(f"{one} has {tested[one]} months of split test, --horizon is {horizon}: make them agree.")
     dated = ends.nunique() == 1
     if not dated:
-        usual = ends.map(lambda one: one.month).mode()[0]
-        year = ends.map(lambda one: one.year).mode()[0]
-        last = pd.Period(year=int(year), month=int(usual), freq="M")
-        place = table["t"] if "t" in table else pd.Series(table["month"].array.asi8, table.index)
-        before = (place.groupby(table["unique_id"]).transform("max") - place).to_numpy()
-        table = table.assign(month=pd.PeriodIndex.from_ordinals(last.ordinal - before, freq="M"))
+        usual, year = (ends % 12).mode()[0], (ends // 12).mode()[0]
+        last = pd.Period(ordinal=int(12 * year + usual), freq="M")
+        place = table["t"] if "t" in table else table["month"]
+        before = place.groupby(table["unique_id"], observed=True).transform("max") - place
+        table = table.assign(month=(last.ordinal - before).astype("int32"))
         remarks = (*remarks, f"Series end in {ends.nunique()} different months: put on one clock that ends in {last}")
     y = _wide(table)
     return Task(y, (y.index[-1] - horizon,), horizon, dated, remarks)
@@ -117,8 +137,12 @@ def _held_out(table: pd.DataFrame, horizon: int, remarks: tuple[str, ...]) -> Ta
 
 def _wide(table: pd.DataFrame) -> pd.DataFrame:
     """Months × series, every month there."""
-    y = table.pivot(index="month", columns="unique_id", values="y")
-    return y.reindex(pd.period_range(y.index.min(), y.index.max(), freq="M"))
+    month, ids = table["month"].to_numpy(), table["unique_id"].cat
+    y = np.full((len(ids.categories), int(np.ptp(month)) + 1), np.nan)
+    y[ids.codes.to_numpy(), month - month.min()] = table["y"].to_numpy()
+    months = pd.period_range(pd.Period(ordinal=int(month.min()), freq="M"), periods=y.shape[1], freq="M")
+    whole = pd.DataFrame(y.T, index=months, columns=pd.Index(ids.categories, name="unique_id"), copy=False)
+    return whole.loc[:, whole.notna().any()]
 
 
 def naive2(y: np.ndarray, horizon: int) -> np.ndarray:

@@ -1,11 +1,16 @@
-"""Our forecasts: each model alone, and the whole chain of `tradecast forecast` on a file of one's own."""
+"""Our forecasts: each model alone, and the whole chain of `tradecast forecast` on a file of one's own.
+
+Series pass in chunks through all models and leave quantile rows in files, so that memory does not grow with their
+number. What learns across series is taught first, once a half-year, on a sample.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,176 +19,308 @@ import pandas as pd
 from against.data import Task
 from forecasting import pipeline
 from forecasting.compute import Progress, map_tasks
+from forecasting.errors import ForecastingError
 from forecasting.experiment import Origin, jobs_of, side_by_side, work
 from forecasting.forecast import QUANTILE_COLUMNS, QUANTILES, Forecast
 from forecasting.models import forecaster
 from forecasting.models.base import Forecaster
+from forecasting.models.boosting import Boosting, FittedBoosting
 from forecasting.models.ensemble import Ensemble
+from forecasting.panel import Panel
 from forecasting.periods import next_full_quarter_end
 
 CHAIN = "tradecast"
-"""The ensemble, calibrated on past cutoffs and coupled: what `tradecast forecast --data` gives."""
+"""The ensemble, calibrated on past cutoffs and coupled: what `tradecast forecast --data` gives. Its calibration pools
+over the series of a chunk."""
 
-Past = dict[pd.Period, dict[pd.Period, tuple[str, ...]]]
-"""By scored cutoff the earlier ones that its calibration learns from, with their series."""
+CHUNK = 100
+FEWEST_CHUNKS = 4
+
+Wanted = dict[pd.Period, tuple[str, ...]]
+"""By cutoff the series to be forecast there."""
 
 
 @dataclass(frozen=True)
 class Ours:
-    """Rows of months and of next-quarter totals (model, cutoff, unique_id, h, point, nine quantiles), CPU seconds."""
+    """Files of rows by chunk and name (model, cutoff, unique_id, months, h, point, nine quantiles), CPU seconds."""
 
-    months: pd.DataFrame
-    quarters: pd.DataFrame
+    files: tuple[Mapping[str, Path], ...]
+    series: tuple[tuple[str, ...], ...]
     seconds: dict[str, float]
     failures: tuple[str, ...]
 
+    def chunk(self, at: int, names: Sequence[str] = ()) -> pd.DataFrame:
+        """Rows of the chunk's series by all models, or by these."""
+        files = self.files[at]
+        return pd.concat([pd.read_parquet(files[one]) for one in names or files], ignore_index=True)
+
+    def chunks(self, names: Sequence[str] = ()) -> Iterator[pd.DataFrame]:
+        """The rows of one chunk after the other."""
+        return (self.chunk(at, names) for at in range(len(self.files)))
+
+    @property
+    def months(self) -> pd.DataFrame:
+        """All rows of single months."""
+        return pd.concat([months(rows) for rows in self.chunks()], ignore_index=True)
+
+    @property
+    def quarters(self) -> pd.DataFrame:
+        """All rows of next-quarter totals."""
+        return pd.concat([quarters(rows) for rows in self.chunks()], ignore_index=True)
+
+
+def months(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of these rows those of single months."""
+    return rows[rows["months"] == 1]
+
+
+def quarters(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of these rows those of quarter totals."""
+    return rows[rows["months"] == 3]
+
 
 @dataclass(frozen=True)
-class Raw:
-    """Forecasts of one member by cutoff and the CPU seconds that they took."""
+class Taught:
+    """A model that has learned at every cutoff: to fit it is to ask it about a panel that ends there."""
 
-    forecasts: dict[pd.Period, Forecast]
-    seconds: dict[pd.Period, float]
+    name: str
+    min_months: int
+    at: Mapping[pd.Period, FittedBoosting]
+    learns_across_series: bool = True
+
+    def fit(self, panel: Panel) -> FittedBoosting:
+        if panel.cutoff not in self.at:
+            raise ForecastingError(f"{self.name} could not learn from the data up to {panel.cutoff}: see above.")
+        return self.at[panel.cutoff].on(panel)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What a worker gets: some series, and the file that the rows of each name go to."""
+
+    task: Task
+    files: Mapping[str, Path]
+    members: Mapping[str, Forecaster]
+    pool: Ensemble
+    paths: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a worker gives back: CPU seconds by name, and failures in words."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
 
 
 def of_ours(
-    task: Task, names: Sequence[str], paths: int, seed: int, workers: int, keep: Path | None, progress: Progress
+    task: Task, names: Sequence[str], paths: int, seed: int, workers: int, folder: Path, progress: Progress
 ) -> Ours:
-    """Forecasts of these models from every cutoff of the task."""
+    """Forecasts of these models from every cutoff of the task; those already in the folder are not made again."""
+    folder.mkdir(parents=True, exist_ok=True)
     pool = Ensemble()
-    members = list(dict.fromkeys(one for name in names for one in _parts(name, pool)))
-    past = _past(task) if CHAIN in names else {}
-    raw = {one: _raw(forecaster(one), task, past, paths, seed, workers, keep, progress) for one in members}
-    months, quarters, seconds = [], [], dict.fromkeys(names, 0.0)
-    for cutoff in task.cutoffs:
-        if not task.wanted(cutoff):
-            continue
+    members: dict[str, Forecaster] = {one: forecaster(one) for name in names for one in _parts(name, pool)}
+    digest = hashlib.sha256(repr((pool, list(members.values()), paths, seed, task.horizon, task.cutoffs)).encode())
+    digest.update(pd.util.hash_pandas_object(task.y).to_numpy().tobytes())
+    parts = _chunks(task)
+    files = [
+        {one: folder / f"{one}-{digest.hexdigest()[:12]}-{at:04d}.parquet" for one in names} for at in range(len(parts))
+    ]
+    todo = [at for at, found in enumerate(files) if not all(_said(one).exists() for one in found.values())]
+    learned, taught = {}, Said()
+    if todo and any(getattr(one, "learns_across_series", False) for one in members.values()):
+        learned, taught = _teach(task, members, CHAIN in names, workers)
+    jobs = [Chunk(parts[at], files[at], members | learned, pool, paths, seed) for at in todo]
+    for at, said in zip(todo, map_tasks(_forecast, jobs, workers, progress), strict=True):
         for name in names:
-            made, took = _made(name, cutoff, raw, past.get(cutoff, {}), task, pool, paths, seed)
-            months.append(_rows(made, name, cutoff, np.arange(1, task.horizon + 1), made.paths))
-            if task.dated:
-                quarters.append(_quarter(made, name, cutoff))
-            seconds[name] += took
-    failures = tuple(line for one in raw.values() for line in one.failures)
-    totals = [one for one in quarters if one is not None]
-    return Ours(
-        *(pd.concat(tables, ignore_index=True) if tables else pd.DataFrame() for tables in (months, totals)),
-        seconds,
-        failures,
-    )
+            extra = sum(taught.seconds.get(one, 0.0) for one in _parts(name, pool)) / len(todo)
+            mine = Said({name: said.seconds[name] + extra}, said.failures)
+            _atomically(_said(files[at][name]), json.dumps(asdict(mine)))
+    return _gathered(names, files, tuple(one.series for one in parts), taught)
+
+
+def _gathered(
+    names: Sequence[str], files: Sequence[Mapping[str, Path]], series: tuple[tuple[str, ...], ...], taught: Said
+) -> Ours:
+    seconds, failures = dict.fromkeys(names, 0.0), list(taught.failures)
+    for found in files:
+        for name, file in found.items():
+            said = json.loads(_said(file).read_text())
+            seconds[name] += said["seconds"][name]
+            failures += [one for one in said["failures"] if one not in failures]
+    return Ours(tuple(files), series, seconds, tuple(failures))
+
+
+def _said(rows: Path) -> Path:
+    """Where it is kept what a file of rows cost: once it is there, both are whole."""
+    return rows.with_suffix(".json")
+
+
+def _atomically(file: Path, text: str) -> None:
+    file.with_suffix(".part").write_text(text)
+    file.with_suffix(".part").replace(file)
 
 
 def _parts(name: str, pool: Ensemble) -> tuple[str, ...]:
-    return pool.members if name in (CHAIN, Ensemble.name) else (name,)
+    return pool.members if name in (CHAIN, pool.name) else (name,)
 
 
-def _past(task: Task) -> Past:
-    least = Ensemble.min_months
-    found = {}
-    for cutoff in task.cutoffs:
-        if wanted := task.wanted(cutoff):
-            found[cutoff] = dict(pipeline.calibration_origins(task.panel(cutoff), wanted, least))
-    return found
+def _chunks(task: Task) -> list[Task]:
+    size = min(-(-len(task.series) // FEWEST_CHUNKS), CHUNK)
+    return [replace(task, y=task.y.iloc[:, at : at + size]) for at in range(0, len(task.series), size)]
 
 
-def _raw(
-    part: Forecaster, task: Task, past: Past, paths: int, seed: int, workers: int, keep: Path | None, progress: Progress
-) -> Raw:
-    """One member from every cutoff that is scored or learned from, read where it was kept."""
-    wanted: dict[pd.Period, tuple[str, ...]] = {one: here for one in task.cutoffs if (here := task.wanted(one))}
-    for scored in past.values():
-        for cutoff, series in scored.items():
-            wanted[cutoff] = tuple(dict.fromkeys((*wanted.get(cutoff, ()), *series)))
-    label = hashlib.sha256(repr((part, paths, seed, task.horizon)).encode())
-    label.update(pd.util.hash_pandas_object(task.y).to_numpy().tobytes())
-    kept, todo = {}, []
-    for cutoff in sorted(wanted):
-        key = hashlib.sha256(label.digest() + repr((str(cutoff), wanted[cutoff])).encode()).hexdigest()[:16]
-        file = keep / f"{part.name}-{cutoff}-{key}.npz" if keep else None
-        if file and file.exists():
-            kept[cutoff] = _load(file, part.name, cutoff, task.horizon)
-        else:
-            todo.append((cutoff, wanted[cutoff], file))
-    made = _fresh(part, task, todo, paths, seed, workers, progress) if todo else Raw({}, {})
-    for cutoff, _, file in todo:
-        if file and cutoff in made.forecasts:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            one = made.forecasts[cutoff]
-            np.savez(file, paths=one.paths.astype("f4"), series=one.series, seconds=made.seconds[cutoff])
-    return Raw(
-        {cutoff: one for cutoff, (one, _) in kept.items()} | made.forecasts,
-        {cutoff: took for cutoff, (_, took) in kept.items()} | made.seconds,
-        made.failures,
-    )
+def _wanted(task: Task, chained: bool) -> tuple[Wanted, dict[pd.Period, Wanted]]:
+    """What is scored or learned from at each cutoff; by scored cutoff the earlier ones that calibrate it."""
+    scored = {one: here for one in task.cutoffs if (here := task.wanted(one))}
+    past: dict[pd.Period, Wanted] = {}
+    whole = dict(scored)
+    for cutoff, series in scored.items() if chained else ():
+        past[cutoff] = dict(pipeline.calibration_origins(task.panel(cutoff), series, Ensemble.min_months))
+        for earlier, here in past[cutoff].items():
+            whole[earlier] = tuple(dict.fromkeys((*whole.get(earlier, ()), *here)))
+    return dict(sorted(whole.items())), past
 
 
-def _load(file: Path, name: str, cutoff: pd.Period, horizon: int) -> tuple[Forecast, float]:
-    found = np.load(file)
-    series = tuple(map(str, found["series"]))
-    months = pd.period_range(cutoff + 1, cutoff + horizon, freq="M")
-    made = Forecast(found["paths"].astype(float), months, series, (cutoff,) * len(series), name)
-    return made, float(found["seconds"])
+def _known(task: Task, wanted: Wanted, cutoff: pd.Period) -> Panel:
+    """What is known at a cutoff of all series that are ever wanted."""
+    series = set().union(*wanted.values())
+    known = task.y.loc[:cutoff, [one for one in task.series if one in series]]
+    return Panel(known.loc[:, known.notna().any()])
 
 
-def _fresh(
-    part: Forecaster, task: Task, todo: Sequence[tuple[pd.Period, tuple[str, ...], object]], paths: int, seed: int,
-    workers: int, progress: Progress,
-) -> Raw:  # fmt: skip
-    # A model fitted at a scored cutoff sees the panel that is scored there; at earlier ones the same series.
-    series = tuple(dict.fromkeys(one for _, wanted, _ in todo for one in wanted))
-    panels = [replace(task.panel(task.cutoffs[-1]), y=_known(task, series, cutoff)) for cutoff, _, _ in todo]
+def _teach(
+    task: Task, members: Mapping[str, Forecaster], chained: bool, workers: int
+) -> tuple[dict[str, Forecaster], Said]:
+    """What learns across series, taught at every cutoff on a sample; tasks are half-years, which share their trees."""
+    wanted, _ = _wanted(task, chained)
+    learned: dict[str, Forecaster] = {}
+    seconds, failures = {}, []
+    for name, part in members.items():
+        if not isinstance(part, Boosting):
+            continue
+        halves: dict[tuple[int, bool], list[Panel]] = {}
+        for cutoff in wanted:
+            panel = _known(task, wanted, cutoff)
+            enough = (panel.y.notna().sum() >= part.min_months) & ~panel.y.columns.isin(panel.ended())
+            if enough.any():
+                half = halves.setdefault(((cutoff + 1).year, (cutoff + 1).month > 6), [])
+                half.append(part.sample(replace(panel, y=panel.y.loc[:, enough])))
+        done = map_tasks(_fit, [(part, panels) for panels in halves.values()], workers)
+        fitted = [one for found, _ in done for one in found]
+        failures += [one for one in fitted if isinstance(one, str)]
+        at = {one.panel.cutoff: one for one in fitted if not isinstance(one, str)}
+        learned[name] = Taught(part.name, part.min_months, at)
+        seconds[name] = sum(took for _, took in done)
+    return learned, Said(seconds, tuple(failures))
+
+
+def _fit(job: tuple[Boosting, list[Panel]]) -> tuple[list[FittedBoosting | str], float]:
+    part, panels = job
+    began, found = time.process_time(), []
+    for panel in panels:
+        try:
+            # Only the last months are asked about later: what was learned from does not travel.
+            fitted = part.fit(panel)
+            found.append(fitted.on(replace(panel, y=panel.y.iloc[:, :1])))
+        except ForecastingError as error:
+            found.append(f"{panel.cutoff}: {error}")
+    return found, time.process_time() - began
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Forecasts of one member by cutoff and number of paths, and the CPU seconds that they took."""
+
+    forecasts: dict[pd.Period, dict[int, Forecast]]
+    seconds: dict[pd.Period, float]
+    failures: tuple[str, ...]
+
+
+def _forecast(chunk: Chunk) -> Said:
+    """All names for some series: fitted, combined, reduced to quantiles, written."""
+    names = list(chunk.files)
+    wanted, past = _wanted(chunk.task, CHAIN in names)
+    pooled = CHAIN in names or chunk.pool.name in names
+    raw = {
+        name: _raw(part, chunk, wanted, _counts(name, chunk, pooled)) for name, part in chunk.members.items() if wanted
+    }
+    seconds = dict.fromkeys(names, 0.0)
+    for name, file in chunk.files.items():
+        tables = []
+        for cutoff in chunk.task.cutoffs:
+            if not chunk.task.wanted(cutoff):
+                continue
+            made, took = _made(name, cutoff, raw, past.get(cutoff, {}), chunk)
+            seconds[name] += took
+            if made is not None:
+                tables += _tables(made, name, cutoff, chunk.task)
+        rows = pd.concat(tables, ignore_index=True) if tables else _no_rows()
+        rows.to_parquet(file.with_suffix(".part"), index=False)
+        file.with_suffix(".part").replace(file)
+    return Said(seconds, tuple(line for one in raw.values() for line in one.failures))
+
+
+def _counts(name: str, chunk: Chunk, pooled: bool) -> tuple[int, ...]:
+    """Paths wanted of a member: its own, and its share of the pool."""
+    own = (chunk.paths,) if name in chunk.files else ()
+    return tuple(dict.fromkeys((*own, *((chunk.pool.share(chunk.paths),) if pooled else ()))))
+
+
+def _raw(part: Forecaster, chunk: Chunk, wanted: Wanted, counts: tuple[int, ...]) -> Raw:
+    horizon = chunk.task.horizon
+    panels = [_known(chunk.task, wanted, cutoff) for cutoff in wanted]
     origins: list[Origin] = [
-        (cutoff, pd.DataFrame(index=pd.period_range(cutoff + 1, cutoff + task.horizon, freq="M")), wanted)
-        for cutoff, wanted, _ in todo
+        (cutoff, pd.DataFrame(index=pd.period_range(cutoff + 1, cutoff + horizon, freq="M")), series)
+        for cutoff, series in wanted.items()
     ]
-    jobs = jobs_of(part, panels, origins, (paths,), seed, watched=False)
-    done = map_tasks(work, [job for job, _ in jobs], workers, progress)
-    pieces: dict[int, list[Forecast]] = {at: [] for at in range(len(todo))}
-    seconds, failures = np.zeros(len(todo)), []
-    for (_, at), result in zip(jobs, done, strict=True):
-        for origin, outcome, took in zip(at, result.forecasts, result.seconds, strict=True):
-            seconds[origin] += took
+    pieces: dict[pd.Period, list[tuple[Forecast, ...]]] = {one: [] for one in wanted}
+    seconds, failures = dict.fromkeys(wanted, 0.0), []
+    for job, at in jobs_of(part, panels, origins, counts, chunk.seed, watched=False):
+        done = work(job)
+        for origin, outcome, took in zip(at, done.forecasts, done.seconds, strict=True):
+            cutoff = origins[origin][0]
+            seconds[cutoff] += took
             if isinstance(outcome, str):
-                failures.append(f"{todo[origin][0]}: {outcome}")
+                failures.append(f"{cutoff}: {outcome}")
             else:
-                pieces[origin].append(outcome[0])
-    return Raw(
-        {todo[at][0]: side_by_side(found) for at, found in pieces.items() if found},
-        {todo[at][0]: float(seconds[at]) for at in pieces},
-        tuple(failures),
-    )
-
-
-def _known(task: Task, series: tuple[str, ...], cutoff: pd.Period) -> pd.DataFrame:
-    known = task.y.loc[:cutoff, list(series)]
-    return known.loc[:, known.notna().any()]
+                pieces[cutoff].append(outcome)
+    forecasts = {
+        cutoff: {count: side_by_side([one[at] for one in found]) for at, count in enumerate(counts)}
+        for cutoff, found in pieces.items()
+        if found
+    }
+    return Raw(forecasts, seconds, tuple(failures))
 
 
 def _made(
-    name: str, cutoff: pd.Period, raw: dict[str, Raw], past: dict[pd.Period, tuple[str, ...]], task: Task,
-    pool: Ensemble, paths: int, seed: int,
-) -> tuple[Forecast, float]:  # fmt: skip
-    """The forecast of this name from the cutoff, and its CPU seconds, calibration included."""
+    name: str, cutoff: pd.Period, raw: Mapping[str, Raw], past: Wanted, chunk: Chunk
+) -> tuple[Forecast | None, float]:
+    """The forecast of this name from the cutoff, if there is one, and its CPU seconds, calibration included."""
+    pool, task = chunk.pool, chunk.task
+    members = _parts(name, pool)
+    took = sum(raw[member].seconds[cutoff] for member in members)
+    if not all(cutoff in raw[member].forecasts for member in members):
+        return None, took
     if name not in (CHAIN, pool.name):
-        return raw[name].forecasts[cutoff], raw[name].seconds[cutoff]
+        return raw[name].forecasts[cutoff][chunk.paths], took
     began = time.process_time()
-    final = _pooled(pool, raw, cutoff, task.wanted(cutoff), paths)
-    used = [cutoff]
-    if name == CHAIN:
-        there = {one: series for one, series in past.items() if all(one in raw[m].forecasts for m in pool.members)}
-        learned = [_shorter(_pooled(pool, raw, one, series, paths)) for one, series in there.items()]
-        final, _ = pipeline.after_the_model(final, learned, task.y[list(final.series)].loc[:cutoff], seed)
-        used += list(there)
-    took = time.process_time() - began
-    return final, took + sum(raw[member].seconds[one] for member in pool.members for one in used)
+    final = _pooled(raw, cutoff, task.wanted(cutoff), chunk)
+    if name == CHAIN and final is not None:
+        there = {one: series for one, series in past.items() if all(one in raw[m].forecasts for m in members)}
+        learned = [_pooled(raw, one, series, chunk) for one, series in there.items()]
+        shorter = [_shorter(one) for one in learned if one is not None]
+        final, _ = pipeline.after_the_model(final, shorter, task.y[list(final.series)].loc[:cutoff], chunk.seed)
+        took += sum(raw[member].seconds[one] for member in members for one in there)
+    return final, took + time.process_time() - began
 
 
-def _pooled(pool: Ensemble, raw: dict[str, Raw], cutoff: pd.Period, wanted: tuple[str, ...], paths: int) -> Forecast:
-    found = [raw[member].forecasts[cutoff] for member in pool.members]
+def _pooled(raw: Mapping[str, Raw], cutoff: pd.Period, wanted: tuple[str, ...], chunk: Chunk) -> Forecast | None:
+    share = chunk.pool.share(chunk.paths)
+    found = [raw[member].forecasts[cutoff][share] for member in chunk.pool.members]
     common = tuple(one for one in wanted if all(one in forecast.series for forecast in found))
-    share = pool.share(paths)
-    return pool.combine([replace(one.select(common), paths=one.select(common).paths[:share]) for one in found], paths)
+    return chunk.pool.combine([one.select(common) for one in found], chunk.paths) if common else None
 
 
 def _shorter(forecast: Forecast) -> Forecast:
@@ -191,24 +328,36 @@ def _shorter(forecast: Forecast) -> Forecast:
     return replace(forecast, paths=forecast.paths[:, :steps], months=forecast.months[:steps])
 
 
-def _rows(made: Forecast, name: str, cutoff: pd.Period, steps: np.ndarray, paths: np.ndarray) -> pd.DataFrame:
+def _tables(made: Forecast, name: str, cutoff: pd.Period, task: Task) -> list[pd.DataFrame]:
+    found = [_rows(made, name, cutoff, np.arange(1, task.horizon + 1), made.paths, 1)]
+    steps = quarter_steps(cutoff)
+    if task.dated and steps[-1] <= len(made.months):
+        total = made.paths[:, steps - 1].sum(axis=1, keepdims=True)
+        found.append(_rows(made, name, cutoff, steps[-1:], total, len(steps)))
+    return found
+
+
+def _rows(
+    made: Forecast, name: str, cutoff: pd.Period, steps: np.ndarray, paths: np.ndarray, months: int
+) -> pd.DataFrame:
     """Long rows of paths (P × steps × n); the point forecast is their median."""
     quantiles = np.quantile(paths, QUANTILES, axis=0).reshape(len(QUANTILES), -1)
     n = len(made.series)
     columns = dict(zip(QUANTILE_COLUMNS, quantiles, strict=True))
-    keys = {"unique_id": np.tile(made.series, len(steps)), "h": np.repeat(steps, n)}
+    keys = {"unique_id": np.tile(made.series, len(steps)), "months": months, "h": np.repeat(steps, n)}
     rows = pd.DataFrame({"model": name, "cutoff": str(cutoff), **keys, "point": columns["q50"], **columns})
     return rows.assign(**{"mean of paths": paths.mean(axis=0).reshape(-1)})
+
+
+def _no_rows() -> pd.DataFrame:
+    texts = {one: pd.Series(dtype=str) for one in ("model", "cutoff", "unique_id")}
+    whole = {one: pd.Series(dtype=int) for one in ("months", "h")}
+    return pd.DataFrame(
+        texts | whole | {one: pd.Series(dtype=float) for one in ("point", *QUANTILE_COLUMNS, "mean of paths")}
+    )
 
 
 def quarter_steps(cutoff: pd.Period) -> np.ndarray:
     """The three steps (from 1) of the first calendar quarter that lies wholly after the cutoff."""
     end = (next_full_quarter_end(cutoff) - cutoff).n
     return np.arange(end - 2, end + 1)
-
-
-def _quarter(made: Forecast, name: str, cutoff: pd.Period) -> pd.DataFrame | None:
-    steps = quarter_steps(cutoff)
-    if steps[-1] > len(made.months):
-        return None
-    return _rows(made, name, cutoff, steps[-1:], made.paths[:, steps - 1].sum(axis=1, keepdims=True))

@@ -9,7 +9,6 @@ import pandas as pd
 
 from against.data import Task, naive2
 from forecasting import scores
-from forecasting.errors import DataError
 from forecasting.forecast import COVERAGES, QUANTILE_COLUMNS
 from forecasting.seeds import stream
 from forecasting.significance import compare
@@ -61,14 +60,12 @@ def _truth(task: Task, cutoff: pd.Period, wanted: list[str], months: int) -> pd.
     return table
 
 
-def cells(truth: Truth, rows: pd.DataFrame) -> pd.DataFrame:
-    """Every forecast cell that all models have, with its losses."""
-    models = rows["model"].nunique()
+def cells(truth: Truth, rows: pd.DataFrame, models: int | None = None) -> pd.DataFrame:
+    """Every forecast cell that all models have, so many or those in these rows, with its losses; maybe none."""
+    models = models or rows["model"].nunique()
     joined = rows.dropna(subset=["point"]).merge(truth.cells, on=KEYS, how="inner", validate="many_to_one")
     common = joined.groupby(KEYS)["model"].transform("size") == models
     joined = joined[common & joined["scale"].notna()].reset_index(drop=True)
-    if joined.empty:
-        raise DataError("No cell was forecast by all models: see the failures above, or choose other models.")
     quantiles = np.sort(joined[list(QUANTILE_COLUMNS)].to_numpy(dtype=float), axis=1)
     actual, scale, point = (joined[one].to_numpy(dtype=float) for one in ("actual", "scale", "point"))
     low95, high95 = quantiles[:, 0], quantiles[:, -1]
