@@ -23,7 +23,7 @@ test: .venv/.ready-test
 .venv/.ready: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Setting up .venv (once, about a minute) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
-	@$(BIN)/python -c 'from forecasting.models import likelihood, smoothing; likelihood.compile_all(); smoothing.compile_all()'
+	@$(BIN)/python -c 'from forecasting.models import breaks, likelihood, smoothing; likelihood.compile_all(); breaks.compile_all(); smoothing.compile_all()'
 	@touch $@
 
 .venv/.ready-test: .venv/.ready

@@ -568,6 +568,7 @@ def _past(
     here = folds[at]
     months = here.plan.learned[list(series)].notna().sum()
     short = {one: months[one] < SHORT_MONTHS for one in series}
+    live = pipeline.backs_of_kinds(sum(short.values()), len(short) - sum(short.values()), len(here.future))
     taken: dict[str, list[pd.Period]] = {one: [] for one in series}
     for then in range(at - 1, -1, -1):
         earlier, cutoff = made[then], folds[then].cutoff
@@ -575,9 +576,9 @@ def _past(
             continue
         usable = []
         for one in set(series) & set(earlier.series):
-            most, apart = (pipeline.SHORT_ORIGINS, 1) if short[one] else (pipeline.LONG_ORIGINS, pipeline.LONG_SPACING)
+            backs = live[0] if short[one] else live[1]
             last = taken[one][-1] if taken[one] else here.cutoff
-            due = len(taken[one]) < most and (last - cutoff).n >= apart
+            due = len(taken[one]) < len(backs) and (last - cutoff).n >= backs[0]
             if due and _meaning(here.plan, one) == _meaning(folds[then].plan, one):
                 taken[one].append(cutoff)
                 usable.append(one)

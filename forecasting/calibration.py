@@ -19,6 +19,9 @@ MIN_ORIGINS = 8
 SHORT_MONTHS = 60
 """Series with less history than this are calibrated together: their models are overconfident in the same way."""
 
+MANY = 500
+"""Past forecasts of a pool whose tail speaks for itself, however few cutoffs they come from."""
+
 _SHRINK_ORIGINS = 8.0
 _CALM_ORIGINS = 6.0
 _WIDEST = 5.0  # factor beyond which an interval says nothing any more
@@ -70,9 +73,11 @@ class Calibration:
 def say(origins: Mapping[str, int], series: Sequence[str]) -> str:
     """One line: what the intervals of these series rest on."""
     counts = [origins.get(one, 0) for one in series]
-    few = [one for one, count in zip(series, counts, strict=True) if count < MIN_ORIGINS]
+    pooled = sum(origins.values()) >= MANY
+    few = [one for one, count in zip(series, counts, strict=True) if count < MIN_ORIGINS and not pooled]
     span = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-    line = f"Intervals are calibrated on the errors of forecasts from {span} past cutoffs a series"
+    line = f"Intervals are calibrated on the errors of forecasts from {span} past cutoff{'s' * (span != '1')} a series"
+    line += f", {sum(origins.values()):,} in all" if pooled else ""
     return line + (f"; too few ({MIN_ORIGINS} are needed), so widened, for {', '.join(few)}." if few else ".")
 
 
@@ -101,9 +106,11 @@ def learn(
         table = _pooled(rows[pool], stretch[pool] / judged[:, None], horizon)
         cutoffs = rows.loc[pool, "cutoff"].nunique()
         table = _calm_tails(table, cutoffs)
+        many = rows[pool].groupby("series")["cutoff"].nunique().sum() >= MANY
         shared = min(cutoffs, MIN_ORIGINS - 1)
         for one in members:
-            factors[one] = _widened(_increasing(own.get(one, 1.0) * table), origins.get(one, 0) or shared)
+            backing = MIN_ORIGINS if many else origins.get(one, 0) or shared
+            factors[one] = _widened(_increasing(own.get(one, 1.0) * table), backing)
     wide = rows.assign(score=scores).pivot_table(index=["cutoff", "step"], columns="series", values="score")
     return Calibration(factors, {one: int(origins.get(one, 0)) for one in series}, wide)
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import pandas as pd
 
-from forecasting import leaderboard
+from forecasting import leaderboard, store
 from forecasting.backtest_files import Result
-from forecasting.champion_file import Champion, group_of
+from forecasting.champion_file import Champion, group_of, groups_beneath
 from forecasting.errors import DataError
 from forecasting.leaderboard import LEVEL, OF_KIND, SHOWN_COVERAGES
 from forecasting.significance import losses_by_cutoff, pairwise
@@ -82,15 +82,19 @@ class Verdict:
 
 
 def groups_of(result: Result) -> tuple[str, ...]:
-    """The groups whose series the backtest scored."""
-    return tuple(dict.fromkeys(map(group_of, result.rows["series"].unique())))
+    """The groups whose series the backtest scored; what rests on several has no champion of its own."""
+    catalogue = store.read_catalogue(store.data_folder())
+    scored = [str(one) for one in result.rows["series"].unique()]
+    own = (one for one in scored if one not in catalogue or groups_beneath(one, catalogue) == (group_of(one),))
+    return tuple(dict.fromkeys(map(group_of, own)))
 
 
 def choose(result: Result, group: str, present: Champion | None = None, label: str = "") -> Verdict:
     """The verdict on the model with this label; none named: on the one of best skill."""
+    groups = groups_of(result)
+    if group not in groups:
+        raise DataError(f"{result.name} has no series of a group {group!r}: there are {', '.join(groups)}.")
     series = [one for one in result.rows["series"].unique() if group_of(one) == group]
-    if not series:
-        raise DataError(f"{result.name} has no series of a group {group!r}: there are {', '.join(groups_of(result))}.")
     board = leaderboard.board(result, series=series)
     table = board.table.set_index("model").sort_values("skill", ascending=False, kind="stable", na_position="last")
     if label and label not in table.index:

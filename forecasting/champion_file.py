@@ -9,7 +9,7 @@ judged on years of monthly figures and the other on months, and the longer would
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from forecasting import store
 from forecasting.catalogue import Catalogue
 from forecasting.errors import DataError
+from forecasting.tables import closure
 
 FILE = "champion.json"
 
@@ -50,9 +51,15 @@ def group_of(series: str) -> str:
     return series.partition(".")[0]
 
 
-def groups(series: Iterable[str], catalogue: Catalogue) -> dict[str, str]:
-    """The group of each series that the catalogue describes; a user's own series have none."""
-    return {one: group_of(one) for one in series if catalogue[one].publisher}
+def group_in(series: str, catalogue: Catalogue) -> str:
+    """The group of a series, or of what is left of one; a user's own, which the catalogue does not describe: none."""
+    known = catalogue.get(series.partition("|")[0])
+    return group_of(series) if known and known.publisher else ""
+
+
+def groups_beneath(series: str, catalogue: Catalogue) -> tuple[str, ...]:
+    """The groups of the stored series that this one rests on: several for what is left of the world without Russia."""
+    return tuple(dict.fromkeys(group_in(one, catalogue) for one in closure([series], catalogue)))
 
 
 def as_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,86 +10,63 @@ import numpy as np
 import pandas as pd
 
 from forecasting import champion_file, workflow
-from forecasting.champion_file import Champion, group_of
+from forecasting.champion_file import Champion, group_in, groups_beneath
 from forecasting.compute import Progress, silent
 from forecasting.forecast import Forecast
-from forecasting.periods import Totals
+from forecasting.models.base import known_cells
 from forecasting.plan import chosen
+from forecasting.transform import choose_transform
 from forecasting.workflow import DEFAULT_MODEL, USES_COVARIATES, Cube, Dataset, Outlook, Request
 
 
 @dataclass(frozen=True)
 class Share:
-    """Series that one model forecasts, and the words that say why."""
+    """Groups that one model forecasts, the series that rest on them, and the words that say why."""
 
     model: str
     settings: dict[str, Any] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
 
 
-def forecast(request: Request, progress: Progress = silent) -> Outlook:
+def forecast(request: Request, progress: Progress = silent, dataset: Dataset | None = None) -> Outlook:
     """The forecast of what was asked for; its numbers are those of ``--model NAME`` for the same series."""
-    dataset = workflow.load(request.data)
-    made = []
-    for share in shares(request, dataset):
-        asked = replace(request, model=share.model, settings=share.settings, only=frozenset(share.series))
-        outlook = workflow.forecast(asked, progress, dataset)
-        made.append(replace(outlook, remarks=(*share.why, *outlook.remarks)))
-    return made[0] if len(made) == 1 else side_by_side(made)
+    made = cube(request, progress, dataset)
+    return workflow.outlook(made, made.forecast, request.growth)
 
 
-def cube(request: Request, progress: Progress = silent) -> Cube:
+def cube(request: Request, progress: Progress = silent, dataset: Dataset | None = None) -> Cube:
     """The paths behind ``forecast``: every group of series by the model in force for it."""
-    dataset = workflow.load(request.data)
+    dataset = dataset or workflow.load(request.data)
     parts = shares(request, dataset)
-    made = [
-        workflow.cube(
-            replace(request, model=one.model, settings=one.settings, only=frozenset(one.series)), progress, dataset
-        )
-        for one in parts
-    ]
-    if len(made) == 1:
-        return replace(made[0], remarks=(*parts[0].why, *made[0].remarks))
-    by_group = {group_of(one): part for share, part in zip(parts, made, strict=True) for one in share.series}
-    held = {
-        series: by_group[group_of(series)]
-        for one in made
-        for series in one.forecast.series
-        if group_of(series) in by_group
-    }
-    held = {series: one for series, one in held.items() if series in one.forecast.series}
-    asked = {series for one in made for series in one.shown}
-    return replace(
-        made[0],
-        forecast=_paths([(series, one.forecast) for series, one in held.items()]),
-        y=pd.concat([one.y for one in made], axis=1).loc[:, lambda y: ~y.columns.duplicated()],
-        shown=tuple(one for one in dataset.catalogue if one in asked),
-        runs=tuple((run, tuple(s for s in of if held.get(s) is one)) for one in made for run, of in one.runs),
-        pieces=tuple(piece for one in made for piece in one.pieces),
-        remarks=tuple(
-            dict.fromkeys(line for share, one in zip(parts, made, strict=True) for line in (*share.why, *one.remarks))
-        ),
-    )
+    made = []
+    for share in parts:
+        asked = replace(request, model=share.model, settings=share.settings, only=frozenset(share.series))
+        one = workflow.cube(asked, progress, dataset)
+        made.append(replace(one, remarks=(*share.why, *one.remarks)))
+    return made[0] if len(made) == 1 else _side_by_side(parts, made)
 
 
 def shares(request: Request, dataset: Dataset) -> list[Share]:
-    """The series asked for by the model in force for them, in the order in which models come."""
+    """The series asked for by the model in force for them, in the order in which models come.
+
+    A series that rests on several groups is in the shares of all of them.
+    """
     asked, _ = chosen(workflow.as_of(dataset.panel, request.as_of), dataset.catalogue, request.series)
-    asked = tuple(dict.fromkeys((*asked, *request.besides)))
     champions = champion_file.read()
-    groups = champion_file.groups(asked, dataset.catalogue)
     by_group: dict[str, list[str]] = {}
-    for one in asked:
-        by_group.setdefault(groups.get(one, ""), []).append(one)
+    for one in dict.fromkeys((*asked, *request.besides)):
+        for group in groups_beneath(one, dataset.catalogue):
+            by_group.setdefault(group, []).append(one)
     found: list[Share] = []
     for group, series in by_group.items():
-        share = _share(group, champions.get(group), request)
+        share = replace(_share(group, champions.get(group), request), groups=(group,), series=tuple(series))
         at = next((i for i, one in enumerate(found) if _same(one, share)), None)
         if at is None:
-            found.append(replace(share, series=tuple(series)))
+            found.append(share)
         else:
-            found[at] = replace(found[at], series=(*found[at].series, *series), why=_and(found[at].why, share.why))
+            found[at] = _with(found[at], share)
     return found
 
 
@@ -97,8 +74,11 @@ def _same(one: Share, two: Share) -> bool:
     return (one.model, one.settings) == (two.model, two.settings)
 
 
-def _and(one: tuple[str, ...], two: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*one, *two)))
+def _with(one: Share, other: Share) -> Share:
+    def both(name: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*getattr(one, name), *getattr(other, name))))
+
+    return replace(one, groups=both("groups"), series=both("series"), why=both("why"))
 
 
 def _share(group: str, champion: Champion | None, request: Request) -> Share:
@@ -129,60 +109,49 @@ def say(champion: Champion) -> str:
 # --- Several models --------------------------------------------------------------------------------------
 
 
-def side_by_side(outlooks: Sequence[Outlook]) -> Outlook:
-    """Outlooks of different series from the same data as one, series in the catalogue's order."""
-    first = outlooks[0]
-    shown = {series: one for one in outlooks for series in one.series}
-    order = [one for one in first.dataset.catalogue if one in shown]
-    tables = [shown[one].table.loc[shown[one].table["series"] == one] for one in order]
-    described = [one.described[one.described["series"].isin(one.resting)] for one in outlooks]
+def _side_by_side(parts: Sequence[Share], made: Sequence[Cube]) -> Cube:
+    """Cubes of the same data as one: each series from the cube of its group, what rests on several in all of them."""
+    catalogue = made[0].dataset.catalogue
+    by_group = {group: one for share, one in zip(parts, made, strict=True) for group in share.groups}
+
+    def own(of: Iterable[str], cube: Cube) -> tuple[str, ...]:
+        return tuple(one for one in of if by_group.get(group_in(one, catalogue)) is cube)
+
+    held = {series: one for one in made for series in own(one.forecast.series, one)}
+    shown = {series for one in made for series in one.shown}
+    for share, one in zip(parts, made, strict=True):
+        shown -= set(share.series) - set(one.shown)
+    published = pd.concat([one.y for one in made], axis=1).loc[:, lambda y: ~y.columns.duplicated()]
     return replace(
-        first,
-        table=pd.concat(tables, ignore_index=True),
-        forecast=_paths([(one, shown[one].forecast) for one in order if one in shown[one].forecast.series]),
-        totals={kind: _totals([(one, shown[one].totals[kind]) for one in order]) for kind in first.totals},
-        history=pd.concat([shown[one].history[[one]] for one in order], axis=1),
-        series=tuple(order),
-        described=pd.concat(described, ignore_index=True),
-        remarks=tuple(_remarks(outlooks)),
-        cached=all(one.cached for one in outlooks),
+        made[0],
+        forecast=_paths(held),
+        y=published.assign(**{series: one.y[series] for series, one in held.items()}),
+        shown=tuple(one for one in catalogue if one in shown),
+        runs=tuple((run, mine) for one in made for run, of in one.runs if (mine := own(of, one))),
+        pieces=tuple(piece.only(own(piece.forecast.series, one)) for one in made for piece in one.pieces),
+        remarks=tuple(dict.fromkeys(line for one in made for line in one.remarks)),
     )
 
 
-def _remarks(outlooks: Sequence[Outlook]) -> Iterator[str]:
-    """Each once; what is said of the models first, in the order of the models."""
-    yield from dict.fromkeys(line for one in outlooks for line in one.remarks)
-
-
-def _paths(pieces: Sequence[tuple[str, Forecast]]) -> Forecast:
-    """Paths of each series from its own forecast; models that need more months may begin later, all end together."""
-    months = min((one.months for _, one in pieces), key=len)
+def _paths(held: Mapping[str, Cube]) -> Forecast:
+    """Paths of each series from its own cube, from the first month that any of them does not know."""
+    longest = max((one.forecast.months for one in held.values()), key=len)
+    models = {series: one.forecast.model for series, one in held.items()}
     return Forecast(
-        np.stack([one.column(series)[:, -len(months) :] for series, one in pieces], axis=2),
-        months,
-        tuple(series for series, _ in pieces),
-        tuple(one.cutoff[one.series.index(series)] for series, one in pieces),
-        ", ".join(dict.fromkeys(one.model for _, one in pieces)),
-        notes={series: one.notes.get(series, "") for series, one in pieces},
+        np.stack([_column(one, series, longest) for series, one in held.items()], axis=2),
+        longest,
+        tuple(held),
+        tuple(one.forecast.cutoff[one.forecast.series.index(series)] for series, one in held.items()),
+        ", ".join(dict.fromkeys(models.values())),
+        notes={series: one.forecast.notes.get(series, "") for series, one in held.items()},
+        models=models,
     )
 
 
-def _totals(pieces: Sequence[tuple[str, Totals]]) -> Totals:
-    labels = min((one.labels for _, one in pieces), key=len)
-    last = slice(-len(labels), None) if labels else slice(0, 0)
-    at = [(one, one.series.index(series)) for series, one in pieces]
-    return Totals(
-        kind=pieces[0][1].kind,
-        labels=labels,
-        series=tuple(series for series, _ in pieces),
-        paths=np.stack([one.paths[:, last, i] for one, i in at], axis=2),
-        year_ago=_stacked([one.year_ago[:, last, i] for one, i in at]),
-        observed=np.stack([one.observed[last, i] for one, i in at], axis=1),
-        step=np.stack([one.step[last, i] for one, i in at], axis=1),
-    )
-
-
-def _stacked(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Values a year earlier (P or 1 × m × n): known ones stand for every path."""
-    paths = max(len(one) for one in columns)
-    return np.stack([np.broadcast_to(one, (paths, one.shape[1])) for one in columns], axis=2)
+def _column(cube: Cube, series: str, months: pd.PeriodIndex) -> np.ndarray:
+    """Paths of a series (P × h) over these months, which may begin before the cube's: those are published."""
+    paths, y = cube.forecast.column(series), cube.y[series]
+    if paths.shape[1] == len(months):
+        return paths
+    before = known_cells(y, months[: len(months) - paths.shape[1]], choose_transform(y.to_numpy(dtype=float)))
+    return np.concatenate([np.broadcast_to(before, (len(paths), len(before))), paths], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,7 @@ from forecasting.tables import difference_table
 from forecasting.workflow import MAX_HORIZON, Cube, Dataset, Outlook, Request
 
 CONDITIONAL = "conditional"
+MOST_OF_TITLE = 100
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,20 @@ class Conditional:
     outlook: Outlook
     table: pd.DataFrame
     plausibility: Plausibility
+
+    @property
+    def stated(self) -> str:
+        """What is taken to hold."""
+        return "; ".join(one.text for one in self.plausibility.stated)
+
+    @property
+    def title(self) -> str:
+        """The forecast given that, by its statements."""
+        return textwrap.shorten(f"if {self.stated}", MOST_OF_TITLE, placeholder=" …")
+
+    def compared(self) -> pd.DataFrame:
+        """The table with its title for the condition: what a chart takes."""
+        return self.table.assign(scenario=self.table["scenario"].replace(CONDITIONAL, self.title))
 
 
 def condition(

@@ -240,7 +240,13 @@ def _setting(table: TomlTable, name: str, one: Any) -> Any:
     return float(found) if isinstance(like, float) else found
 
 
-_KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+_KINDS: dict[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    tuple: "a list",
+}
 
 
 def _alike(cell: Any, like: Any) -> bool:

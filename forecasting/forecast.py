@@ -23,7 +23,8 @@ class Forecast:
     """Possible joint futures: paths (P × h × n) over months (h) of series (n).
 
     ``cutoff`` holds the last known month of each series (n). With a ragged edge some cells lie at or before
-    their series' cutoff: they hold the published value on every path. ``notes`` says per series what was chosen.
+    their series' cutoff: they hold the published value on every path. ``notes`` says per series what was chosen,
+    ``models`` which model made it where several did.
     """
 
     paths: np.ndarray
@@ -33,6 +34,7 @@ class Forecast:
     model: str
     scenario: str = "baseline"
     notes: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         expected = (len(self.months), len(self.series))

@@ -27,8 +27,6 @@ NORMAL_MONTHS = 24
 FEWEST_NORMAL = 3
 SPILL_MOST = 2.5
 """Standard deviations of an imposed change beyond which past errors say nothing about what others would do."""
-
-
 RIDGE = 0.01
 """Added to the targets' correlations, of which some may follow from others."""
 DUST = 1e-9
@@ -122,7 +120,7 @@ class _Desk:
         goal = {
             "cap": lambda: np.minimum(before, size if one.per == "month" else self._left(one, before, strength, size)),
             "floor": lambda: np.maximum(before, size),
-            "path": lambda: self._levels(one) * (1.0 + size),
+            "path": lambda: one.given(self.base.months) * (1.0 + size),
             "lift": lambda: _not_below_zero(before, before + size * _one_way(self._normal(one, target) - before)),
         }[one.kind]()
         return _towards(before, goal, strength)
@@ -152,14 +150,10 @@ class _Desk:
                 used = used + np.minimum(before[:, [row]], left[:, [row]])
         return left
 
-    def _levels(self, one: Assumption) -> np.ndarray:
-        since = np.clip(self.base.months.asi8 - one.start.ordinal, 0, len(one.levels) - 1)
-        return np.array(one.levels)[since]
-
     def _normal(self, one: Assumption, target: str) -> np.ndarray:
         """Mean of the same calendar months in the two years before the break (h); of all if less than one is known."""
         assert one.since is not None
-        known = self._history(target).loc[one.since - NORMAL_MONTHS : one.since - 1].dropna()
+        known = normal_months(self._history(target), one.since)
         if len(known) < FEWEST_NORMAL:
             raise DataError(
                 f"{one.label}: {len(known)} months of {target} are known before {one.since}; to say what was normal,"
@@ -180,7 +174,7 @@ class _Desk:
         if one.kind == "scale":
             return np.asarray(1.0 + strength * size)
         base = self.ground.covariates[one.target].reindex(self.base.months).to_numpy(dtype=float)
-        goal = base + size if one.kind == "shift" else self._levels(one) * (1.0 + size)
+        goal = one.goal(base, self.base.months, size)
         level = _towards(np.broadcast_to(base, goal.shape), goal, strength)
         if not (np.minimum(level, base) > 0).all():
             raise DataError(
@@ -401,6 +395,11 @@ class _Desk:
 
     def _drawn(self, one: Assumption, what: str, size: Size) -> np.ndarray:
         return one.draws(what, size, len(self.base.paths), self.ground.seed)[:, None]
+
+
+def normal_months(history: pd.Series, since: pd.Period) -> pd.Series:
+    """The published months before a break whose level counts as normal."""
+    return history.loc[since - NORMAL_MONTHS : since - 1].dropna()
 
 
 def _not_below_zero(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -56,7 +56,8 @@ class Panel:
 
     def last_known(self) -> pd.Series:
         """The last known month of each series (n)."""
-        return self.y.apply(lambda column: column.last_valid_index())
+        known = self.y.notna().to_numpy()
+        return pd.Series(self.y.index[len(known) - 1 - known[::-1].argmax(axis=0)], index=self.y.columns)
 
     def ended(self) -> tuple[str, ...]:
         """Series whose last value is more than ``ENDED_MONTHS`` older than the panel's last month."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,7 +24,9 @@ from forecasting.transform import choose_transform
 SHORT_ORIGINS = 16
 LONG_ORIGINS = 12
 LONG_SPACING = 3
-CALIBRATION_HORIZON = 12
+CALIBRATION_HORIZON = 18
+ENOUGH = 1_000
+"""Past forecasts (cutoffs times series of a like history) beyond which no further cutoff is learned from."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class Made:
     failures: tuple[str, ...]
     cached: bool
     remark: str = ""
+
+    def only(self, series: Collection[str]) -> Made:
+        """The same, saying nothing of other series than these."""
+        described = self.described[self.described["series"].isin(series)].reset_index(drop=True)
+        return replace(self, described=described, origins={one: n for one, n in self.origins.items() if one in series})
 
     def say(self, series: Sequence[str]) -> str:
         here = [one for one in series if one in self.origins]
@@ -92,11 +99,11 @@ class Run:
         return Made(ready, rolled.described, dict(learned.origins), rolled.failures, cached=False)
 
     def _rolled(self, series: tuple[str, ...]) -> Rolling:
+        steps = min((self.last - self.panel.cutoff).n, CALIBRATION_HORIZON)
         origins = [
-            *calibration_origins(self.panel, series, self.model.min_months),
+            *calibration_origins(self.panel, series, self.model.min_months, steps),
             (self.panel.cutoff, series),
         ]
-        steps = min((self.last - self.panel.cutoff).n, CALIBRATION_HORIZON)
         known = [
             (
                 cutoff,
@@ -133,22 +140,37 @@ def after_the_model(
 
 
 def calibration_origins(
-    panel: Panel, series: tuple[str, ...], min_months: int
+    panel: Panel, series: tuple[str, ...], min_months: int, steps: int
 ) -> list[tuple[pd.Period, tuple[str, ...]]]:
-    """Past cutoffs to learn from, oldest first, each with the series that had enough history then."""
+    """Past cutoffs to learn from, oldest first, each with the series that had enough history then.
+
+    ``steps`` are the months of each forecast. Many series need fewer cutoffs, which then overlap less.
+    """
     counted = panel.y[list(series)].notna().to_numpy().cumsum(axis=0)
+    short = counted[-1] < calibration.SHORT_MONTHS
+    backs = backs_of_kinds(int(short.sum()), int((~short).sum()), steps)
     origins = []
-    for back in range(1, max(SHORT_ORIGINS, LONG_ORIGINS * LONG_SPACING) + 1):
+    for back in sorted({*backs[0], *backs[1]}, reverse=True):
         cutoff = panel.cutoff - back
         if cutoff < panel.months[0]:
-            break
+            continue
         enough = counted[-1 - back] >= min_months
-        short = counted[-1] < calibration.SHORT_MONTHS
-        due = np.where(short, back <= SHORT_ORIGINS, back % LONG_SPACING == 0)
+        due = np.where(short, back in backs[0], back in backs[1])
         wanted = tuple(one for one, here in zip(series, enough & due, strict=True) if here)
         if wanted:
             origins.append((cutoff, wanted))
-    return origins[::-1]
+    return origins
+
+
+def backs_of_kinds(short: int, long: int, steps: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Months back from the last cutoff to those that are learned from, for so many short and so many long series."""
+    return _backs(short, steps, SHORT_ORIGINS, 1), _backs(long, steps, LONG_ORIGINS, LONG_SPACING)
+
+
+def _backs(series: int, steps: int, most: int, spacing: int) -> tuple[int, ...]:
+    count = min(-(-ENOUGH // max(series, 1)), most)
+    apart = max(spacing, min(steps, most * spacing // count))
+    return tuple(apart * one for one in range(1, count + 1))
 
 
 def _packed(made: Made) -> dict[str, np.ndarray]:

@@ -86,6 +86,8 @@ def plan(
     families = tuple(tuple(dict.fromkeys(one for one in below if root(one) == of)) for of in roots)
     shown_tree = Tree({whole: parts for whole, parts in listed.parts.items() if root(whole) in roots}, listed.suffix)
     tied = [(core, cores), (below, listed)]
+    learned = y[[one for one in y.columns if y[one].notna().sum() >= min_months and one not in ended]]
+    _refuse_far_apart(learned)
     return Plan(
         shown,
         core if any(one in core for one in needed) or in_tree else (),
@@ -93,9 +95,20 @@ def plan(
         cores,
         shown_tree,
         tuple(pair for series, sums in tied for pair in _pairs(y, catalogue, series, sums, min_months)),
-        y[[one for one in y.columns if y[one].notna().sum() >= min_months and one not in ended]],
+        learned,
         tuple(remarks),
     )
+
+
+def _refuse_far_apart(y: pd.DataFrame) -> None:
+    """The months forecast begin where the first series ends: by then all others must have begun."""
+    known = {one: y.index[y[one].notna()] for one in y.columns}
+    ended, late = min(known, key=lambda one: known[one][-1]), max(known, key=lambda one: known[one][0])
+    if known[late][0] > known[ended][-1] + 1:
+        raise DataError(
+            f"{ended} ends in {known[ended][-1]}, before {late} begins in {known[late][0]}: forecast them from files of"
+            " their own."
+        )
 
 
 def _roots(below: Sequence[str], listed: Tree, pairs: Sequence[Pair]) -> Callable[[str], str]:

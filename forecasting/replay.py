@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
 from forecasting import scenarios as scenarios_of
 from forecasting import workflow
+from forecasting.catalogue import Catalogue
 from forecasting.compute import Progress, silent
 from forecasting.errors import DataError
-from forecasting.forecast import Forecast
 from forecasting.measures import Effect, Measure, known_by
 from forecasting.mixture import Density, log_densities
 from forecasting.models import forecaster
 from forecasting.observations import with_derived
-from forecasting.scenario import BASELINE, Assumption, Scenario, Size
-from forecasting.scenarios import worlds
+from forecasting.periods import label
+from forecasting.scenario import BASELINE, SPANS, Assumption, Scenario, Size
+from forecasting.scenarios import Worlds, worlds
 from forecasting.scores import crps_of_paths, interval_score
 from forecasting.tables import all_totals, closure
 from forecasting.toml_table import nearest
@@ -28,6 +30,8 @@ from forecasting.workflow import DEFAULT_MODEL, Dataset, Request
 LONGEST = 12
 """Months after the cutoff that a replay looks at when no horizon is given."""
 WITH = "with"
+MONTHS_OF = {"month": 1, "quarter": 3}
+"""Kinds of periods that are scored."""
 SCORE_COLUMNS = (
     "series", "unit", "kind", "period", "world", "actual", "mean", "q10", "q50", "q90", "crps", "interval_score",
     "log_score", "error",
@@ -89,18 +93,9 @@ def replay(
     if ahead < 1:
         raise DataError(f"Nothing has come after {seen.cutoff}: name an earlier --as-of.")
     both = Scenario(WITH, acts, ordered=True)
-    asked = request.series or tuple(dict.fromkeys(target for one in acts for target in both.targets if one))
-    request = replace(request, series=asked, horizon=request.horizon or min(ahead, LONGEST))
-    made = worlds([both], request, named, progress=progress)
-    shown, catalogue = made.cube.shown, dataset.catalogue
-    came = with_derived(dataset.panel.y, catalogue, (*closure(shown, catalogue), *shown))
-    rows = [
-        row
-        for world, forecast in made.forecasts.items()
-        for row in _scored(world, forecast, made.forecasts[BASELINE], made.cube.y, came, shown, dataset)
-    ]
-    scores = pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
-    return Replayed(seen.cutoff, acts, scores, (*remarks, *made.remarks), dataset.source_line)
+    request = replace(request, series=request.series or both.targets, horizon=request.horizon or min(ahead, LONGEST))
+    made = worlds([both], request, named, progress=progress, dataset=dataset)
+    return Replayed(seen.cutoff, acts, _scores(made), (*remarks, *made.remarks), dataset.source_line)
 
 
 # --- Measures as assumptions -----------------------------------------------------------------------------
@@ -164,50 +159,41 @@ def _assumption(measure: Measure, effect: Effect) -> Assumption:
 # --- Scores ----------------------------------------------------------------------------------------------
 
 
-def _scored(
-    world: str,
-    forecast: Forecast,
-    baseline: Forecast,
-    history: pd.DataFrame,
-    came: pd.DataFrame,
-    shown: tuple[str, ...],
-    dataset: Dataset,
-) -> list[tuple[object, ...]]:
-    catalogue = dataset.catalogue
-    kinds = all_totals(forecast, history, catalogue, shown)
-    base = all_totals(baseline, history, catalogue, shown)
-    truth = _truth(forecast, came, catalogue.keys() & set(came.columns))
+def _scores(made: Worlds) -> pd.DataFrame:
+    """A row for each world, period that came and series: SCORE_COLUMNS."""
+    cube, catalogue = made.cube, made.cube.dataset.catalogue
+    totals = {name: all_totals(of, cube.y, catalogue, cube.shown) for name, of in made.forecasts.items()}
+    history = with_derived(cube.y, catalogue, cube.shown)
+    came = {kind: _came(cube.dataset.panel.y, catalogue, cube.shown, kind) for kind in MONTHS_OF}
     rows: list[tuple[object, ...]] = []
-    for kind in ("month", "quarter"):
-        for at, period in enumerate(kinds[kind].labels):
-            for column, series in enumerate(shown):
-                actual = _actual(truth, series, kind, period, came)
-                if kinds[kind].step[at, column] >= 1 and np.isfinite(actual):
-                    paths, plain = (of[kind].paths[:, at, column] for of in (kinds, base))
-                    rows.append((series, catalogue[series].unit, kind, period, world, actual,
-                                 *_judged(paths, plain, actual, history, series)))  # fmt: skip
-    return rows
+    for world, kind in product(totals, MONTHS_OF):
+        base, own = totals[BASELINE][kind], totals[world][kind]
+        actual = came[kind].reindex(base.labels).to_numpy()
+        # A price on fewer than half of the paths, in whichever world, is no forecast of a price.
+        told = np.all([np.isnan(of[kind].paths).mean(axis=0) <= 0.5 for of in totals.values()], axis=0)
+        for at, column in np.argwhere((base.step >= 1) & np.isfinite(actual) & told):
+            series, paths, plain = cube.shown[column], own.paths[:, at, column], base.paths[:, at, column]
+            judged = _judged(paths, plain, actual[at, column], history[series])
+            unit = catalogue[series].unit
+            rows.append((series, unit, kind, base.labels[at], world, actual[at, column], *judged))
+    return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
 
 
-def _truth(forecast: Forecast, came: pd.DataFrame, there: Mapping[str, object] | set[str]) -> pd.DataFrame:
-    return came.loc[:, sorted(there)].reindex(forecast.months)
+def _came(y: pd.DataFrame, catalogue: Catalogue, shown: tuple[str, ...], kind: str) -> pd.DataFrame:
+    """What came in the whole periods of a kind (m × n), by label: derived from totals, as forecasts are."""
+    leaves = y[list(closure(shown, catalogue))]
+    periods = pd.PeriodIndex(leaves.index).asfreq(SPANS[kind])
+    totals = with_derived(leaves.groupby(periods).sum(min_count=MONTHS_OF[kind]), catalogue, shown)
+    return totals[list(shown)].set_axis([label(one, kind) for one in totals.index])
 
 
-def _actual(truth: pd.DataFrame, series: str, kind: str, period: str, came: pd.DataFrame) -> float:
-    if kind == "month":
-        return float(truth[series].get(pd.Period(period, "M"), np.nan))
-    span = pd.period_range(pd.Period(period, "Q").asfreq("M", "start"), periods=3, freq="M")
-    return float(came[series].reindex(span).sum(skipna=False))
-
-
-def _judged(
-    paths: np.ndarray, plain: np.ndarray, actual: float, history: pd.DataFrame, series: str
-) -> tuple[float, ...]:
-    low, middle, high = np.nanquantile(paths, [0.1, 0.5, 0.9])
+def _judged(paths: np.ndarray, plain: np.ndarray, actual: float, history: pd.Series) -> tuple[float, ...]:
+    paths, plain = (of[~np.isnan(of)] for of in (paths, plain))
+    low, middle, high = np.quantile(paths, [0.1, 0.5, 0.9])
     crps = float(crps_of_paths(paths[:, None], np.array([actual]))[0])
     width = float(interval_score(np.array([low]), np.array([high]), np.array([actual]), 80)[0])
-    scale = choose_transform(history[series].to_numpy(dtype=float)) if series in history else None
-    turned = [one if scale is None else scale.forward(one) for one in (paths, plain, np.array([actual]))]
+    scale = choose_transform(history.to_numpy(dtype=float))
+    turned = [scale.forward(one) for one in (paths, plain, np.array([actual]))]
     density = log_densities(turned[0][:, None], turned[1][:, None], turned[2], Density())[0]
-    mean = float(np.nanmean(paths))
+    mean = float(np.mean(paths))
     return mean, float(low), float(middle), float(high), crps, width, float(density), mean - actual

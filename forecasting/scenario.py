@@ -13,6 +13,10 @@ from forecasting.seeds import stream
 BASELINE = "baseline"
 RELATIVE = ("ban", "scale", "growth", "lift")
 """Kinds whose size is a share: -0.5 or "-50 %"."""
+ABSOLUTE = ("shift", "cap", "floor", "path")
+"""Kinds whose size is in the unit of the target."""
+AS_LISTED = "as listed"
+"""What a file says where the order of its assumptions matters."""
 SERIES_KINDS = ("ban", "scale", "shift", "cap", "floor", "path", "growth", "lift")
 COVARIATE_KINDS = ("path", "scale", "shift")
 SPANS = {"month": "M", "quarter": "Q-DEC", "fiscal_year": "Y-MAR", "year": "Y-DEC"}
@@ -45,6 +49,15 @@ class Size:
     def mean(self) -> float:
         return self.values[0] if self.distribution == "normal" else float(np.mean(self.values))
 
+    def words(self, relative: bool) -> str:
+        """``-50 %``, ``60 % (30 % to 90 %)`` around the mode, ``-13 % (sd 2 %)``; without % if not ``relative``."""
+        numbers = [f"{100 * one:g} %" if relative else f"{one:g}" for one in self.values]
+        if self.distribution == "triangular":
+            return f"{numbers[1]} ({numbers[0]} to {numbers[2]})"
+        if self.distribution == "normal":
+            return f"{numbers[0]} (sd {numbers[1]})"
+        return " to ".join(numbers)
+
     def at(self, u: np.ndarray) -> np.ndarray:
         """Quantiles of the distribution at ``u`` in 0…1 (any shape)."""
         if self.least == self.most:
@@ -61,6 +74,15 @@ NOTHING = Size((0.0,))
 EVERYTHING = Size((1.0,))
 
 
+def months_in_words(many: int) -> str:
+    """``1 month``, ``3 months``; none: nothing."""
+    return f"{many} month{'s' * (many > 1)}" if many else ""
+
+
+def _later(lag: int) -> str:
+    return f", {months_in_words(lag)} later" if lag else ""
+
+
 @dataclass(frozen=True)
 class Reroute:
     """A share of what the targets lose goes to the series ``to``, ``lag`` months later.
@@ -73,6 +95,11 @@ class Reroute:
     lag: int = 0
     at_origin: bool = False
 
+    @property
+    def way(self) -> str:
+        """Where to, when and at what price, in words."""
+        return f"{self.to}{_later(self.lag)}{', at the price it has here' * self.at_origin}"
+
 
 @dataclass(frozen=True)
 class PassThrough:
@@ -81,6 +108,11 @@ class PassThrough:
     target: str
     elasticity: Size
     lag: int = 0
+
+    @property
+    def way(self) -> str:
+        """What follows and when, in words."""
+        return f"{self.target}{_later(self.lag)}"
 
 
 @dataclass(frozen=True)
@@ -132,6 +164,20 @@ class Assumption:
             after = np.maximum(months.asi8 - self.end.ordinal, 0)
             strength = strength * np.clip(1.0 - after / (self.recovery + 1), 0.0, 1.0)
         return np.asarray(strength)
+
+    def given(self, months: pd.PeriodIndex) -> np.ndarray:
+        """The level of each month (h); before the first and after the last that is given, that one."""
+        since = np.clip(months.asi8 - self.start.ordinal, 0, max(len(self.levels) - 1, 0))
+        return np.array(self.levels)[since]
+
+    def goal(self, now: np.ndarray, months: pd.PeriodIndex, size: np.ndarray | float) -> np.ndarray:
+        """What levels of a covariate (h, or P × h) become at full effect, for a size (or P × 1)."""
+        goals = {
+            "scale": lambda: now * (1.0 + size),
+            "shift": lambda: now + size,
+            "path": lambda: self.given(months) * (1.0 + size),
+        }
+        return np.asarray(goals[self.kind]())
 
     def draws(self, what: str, size: Size, paths: int, seed: int) -> np.ndarray:
         """One size a path (P), evenly spread over the distribution; the same in every scenario that assumes it."""

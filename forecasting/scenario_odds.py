@@ -15,7 +15,7 @@ from forecasting.mixture import Weighed
 from forecasting.observations import with_derived
 from forecasting.scenario import Scenario
 from forecasting.scenarios import Worlds, worlds
-from forecasting.tables import closure, difference_table
+from forecasting.tables import all_totals, closure, difference_table
 from forecasting.workflow import Outlook, Request
 
 SHARE_COLUMNS = ("scenario", "weight", "series", "unit", "period", "kind", "mean", "of_mean", "of_variance")
@@ -64,8 +64,8 @@ def mix(
 
 
 def _shares(made: Worlds, weights: Mapping[str, float]) -> pd.DataFrame:
-    totals = {name: workflow.outlook(made.cube, of).totals for name, of in made.forecasts.items()}
-    catalogue = made.cube.dataset.catalogue
+    cube, catalogue = made.cube, made.cube.dataset.catalogue
+    totals = {name: all_totals(of, cube.y, catalogue, cube.shown) for name, of in made.forecasts.items()}
     rows = []
     for kind, of_kind in next(iter(totals.values())).items():
         found = mixture.shares({name: of[kind].paths for name, of in totals.items()}, weights)

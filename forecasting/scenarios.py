@@ -14,12 +14,13 @@ from forecasting.attribution import contributions
 from forecasting.compute import Progress, silent
 from forecasting.errors import DataError
 from forecasting.forecast import KINDS, Forecast
-from forecasting.impose import NORMAL_MONTHS, Ground, Response, impose
+from forecasting.impose import Ground, Response, impose, normal_months
 from forecasting.measures import Measure, read_measures
 from forecasting.observations import with_derived
-from forecasting.periods import next_full_quarter_end
+from forecasting.periods import Totals, next_full_quarter_end
 from forecasting.scenario import BASELINE, Assumption, Scenario
-from forecasting.scenario_file import Ready, read_scenario, ready
+from forecasting.scenario_file import read_scenario
+from forecasting.scenario_ready import Ready, ready
 from forecasting.tables import all_totals, closure, difference_table
 from forecasting.toml_table import nearest
 from forecasting.workflow import MAX_HORIZON, Cube, Dataset, Outlook, Request
@@ -91,9 +92,8 @@ def read(names: Sequence[str]) -> tuple[Scenario, ...]:
 # --- Making ready ----------------------------------------------------------------------------------------
 
 
-def prepare(scenarios: Sequence[Scenario], request: Request, dataset: Dataset | None = None) -> tuple[Ready, ...]:
+def prepare(scenarios: Sequence[Scenario], request: Request, dataset: Dataset) -> tuple[Ready, ...]:
     """Every scenario held against the data: targets, dates, units, clashes."""
-    dataset = dataset or workflow.load(request.data)
     seen = workflow.as_of(dataset.panel, request.as_of)
     known = {one: seen.y[one].dropna().index for one in map(str, seen.y.columns)}
     last = {one: pd.Period(months[-1], "M") for one, months in known.items() if len(months)}
@@ -101,17 +101,15 @@ def prepare(scenarios: Sequence[Scenario], request: Request, dataset: Dataset | 
     return tuple(ready(one, dataset.catalogue, last, tuple(map(str, names))) for one in scenarios)
 
 
-def normal_levels(scenario: Scenario, request: Request) -> list[str]:
+def normal_levels(scenario: Scenario, dataset: Dataset) -> list[str]:
     """What each lift goes back to, and on how many months that rests."""
-    dataset = workflow.load(request.data)
     lines = []
     for one in scenario.assumptions:
         if one.since is None:
             continue
         for target in dataset.catalogue.select([one.target]):
             y = with_derived(dataset.panel.y, dataset.catalogue, [target])[target]
-            known = y.loc[one.since - NORMAL_MONTHS : one.since - 1].dropna()
-            last = y.dropna().iloc[-12:]
+            known, last = normal_months(y, one.since), y.dropna().iloc[-12:]
             unit = dataset.catalogue[target].unit
             lines.append(
                 f"{target}: {known.mean():,.6g} {unit} a month before {one.since} ({len(known)} months known), now"
@@ -142,7 +140,7 @@ def cube_for(request: Request, needed: Sequence[str], model: str | None, progres
     wide = replace(request, besides=closure(needed, dataset.catalogue))
     if model:
         return workflow.cube(replace(wide, model=model), progress, dataset)
-    return champion_forecast.cube(wide, progress)
+    return champion_forecast.cube(wide, progress, dataset)
 
 
 # --- Running ---------------------------------------------------------------------------------------------
@@ -166,9 +164,10 @@ def worlds(
     model: str | None = None,
     spillover: bool = False,
     progress: Progress = silent,
+    dataset: Dataset | None = None,
 ) -> Worlds:
     """Forecast once, and impose each scenario on the same paths."""
-    dataset = workflow.load(request.data)
+    dataset = dataset or workflow.load(request.data)
     prepared = prepare(scenarios, request, dataset)
     settled = tuple(one.scenario for one in prepared)
     if request.horizon is None:
@@ -211,7 +210,7 @@ def run(
         made.scenarios,
         outlooks,
         pd.concat(tables, ignore_index=True),
-        _stacked([_contributions(one, cube, made.ground) for one in made.scenarios]),
+        _stacked([_contributions(one, cube, made.ground, baseline.totals) for one in made.scenarios]),
         (*baseline.remarks, *remarks),
         made.settings,
     )
@@ -284,18 +283,11 @@ def _is_whole(name: str, modelled: tuple[str, ...], cube: Cube) -> bool:
 
 def _changed(x: pd.DataFrame, one: Assumption, size: float) -> pd.DataFrame:
     months = pd.PeriodIndex(x.index)
-    strength = one.intensity(months)
     now = x[one.target].to_numpy(dtype=float)
-    since = np.clip(months.asi8 - one.start.ordinal, 0, max(len(one.levels) - 1, 0))
-    goal = {
-        "scale": lambda: now * (1.0 + size),
-        "shift": lambda: now + size,
-        "path": lambda: np.array(one.levels)[since] * (1.0 + size),
-    }[one.kind]()
-    return x.assign(**{one.target: now + strength * (goal - now)})
+    return x.assign(**{one.target: now + one.intensity(months) * (one.goal(now, months, size) - now)})
 
 
-def _contributions(scenario: Scenario, cube: Cube, ground: Ground) -> pd.DataFrame:
+def _contributions(scenario: Scenario, cube: Cube, ground: Ground, layout: Mapping[str, Totals]) -> pd.DataFrame:
     """What each assumption adds to the mean of every period (Shapley; in the order listed beyond six).
 
     Not of unit prices: a mean over the paths that have one does not add up.
@@ -310,13 +302,12 @@ def _contributions(scenario: Scenario, cube: Cube, ground: Ground) -> pd.DataFra
 
     if not scenario.assumptions or not shown:
         return pd.DataFrame(columns=list(CONTRIBUTION_COLUMNS))
-    layout = all_totals(cube.forecast, cube.y, catalogue, shown)
     rows = pd.DataFrame(
         [
             {"scenario": scenario.name, "series": one, "unit": catalogue[one].unit, "period": label, "kind": kind}
             for kind in KINDS
             for label in layout[kind].labels
-            for one in layout[kind].series
+            for one in shown
         ]
     )
     parts = contributions(len(scenario.assumptions), worth)

@@ -101,7 +101,8 @@ def forecast_table(
         if growth:
             pieces.append(_rows(of, of.growth(), "pct_yoy", catalogue))
     table = pd.concat(pieces, ignore_index=True)
-    table["scenario"], table["model"] = forecast.scenario, forecast.model
+    table["scenario"] = forecast.scenario
+    table["model"] = [", ".join(_models(one, forecast, catalogue)) for one in table["series"]]
     table["cutoff"] = [str(_cutoff(one, cutoffs, catalogue)) for one in table["series"]]
     order = {one: at for at, one in enumerate(next(iter(kinds.values())).series)}
     rank = pd.DataFrame(
@@ -138,6 +139,14 @@ def _cutoff(series: str, cutoffs: dict[str, pd.Period], catalogue: Catalogue) ->
     if series in cutoffs:
         return cutoffs[series]
     return min(_cutoff(term, cutoffs, catalogue) for term in terms_of(catalogue[series], catalogue))
+
+
+def _models(series: str, forecast: Forecast, catalogue: Catalogue) -> tuple[str, ...]:
+    """The model of a series, or those of what it is computed from."""
+    if series in forecast.series or not forecast.models:
+        return (forecast.models.get(series, forecast.model),)
+    terms = terms_of(catalogue[series], catalogue)
+    return tuple(dict.fromkeys(model for term in terms for model in _models(term, forecast, catalogue)))
 
 
 def _rows(of: Totals, paths: np.ndarray, unit: str | None, catalogue: Catalogue) -> pd.DataFrame:

@@ -19,8 +19,8 @@ import pandas as pd
 from forecasting.backtest_files import project_folder
 from forecasting.backtests import git_state
 from forecasting.conditioning import Plausibility
-from forecasting.conditions import CONDITIONAL, Conditional
-from forecasting.scenario import NOTHING, RELATIVE, Assumption, Scenario, Size
+from forecasting.conditions import Conditional
+from forecasting.scenario import EVERYTHING, NOTHING, RELATIVE, Assumption, Scenario, months_in_words
 from forecasting.scenarios import CONTRIBUTION_COLUMNS, Study
 from forecasting.store import csv_text
 from forecasting.tracking_sheet import MOST_SERIES, Metric, Sheet, finite, metric_name, month_end
@@ -34,7 +34,7 @@ ZERO = 1e-9
 """Share of the baseline that counts as no change."""
 OF_SCENARIOS = ("spillover",)
 """Settings that the forecast does not depend on."""
-HOW_MUCH, AND_THEN = ("size", "residual", "levels", "since"), ("ramp", "recovery", "reroute", "pass_through")
+HOW_MUCH, AND_THEN = ("size", "per", "residual", "levels", "since"), ("ramp", "recovery", "reroute", "pass_through")
 """What is said of an assumption before and after its months."""
 
 
@@ -68,18 +68,16 @@ def of_plausibility(found: Plausibility) -> Extra:
 
 def of_condition(found: Conditional, seed: int) -> tuple[Study, dict[str, Extra]]:
     """A condition as a study with one scenario, called by what is stated, and its plausibility."""
-    stated = "; ".join(one.text for one in found.plausibility.stated)
-    name = f"if {stated}"[:100]
-    table = found.table.assign(scenario=found.table["scenario"].replace(CONDITIONAL, name))
+    name = found.title
     paths, months = found.baseline.forecast.paths.shape[:2]
     settings = {
         "model": found.baseline.forecast.model, "horizon": months, "paths": paths, "seed": seed, "spillover": True,
         "vintage": found.baseline.vintage,
     }  # fmt: skip
-    scenario = Scenario(name, description=f"Every series given that {stated}.")
+    scenario = Scenario(name, description=f"Every series given that {found.stated}.")
     none = pd.DataFrame(columns=list(CONTRIBUTION_COLUMNS))
     outlooks = {name: found.outlook}
-    study = Study(found.baseline, (scenario,), outlooks, table, none, found.baseline.remarks, settings)
+    study = Study(found.baseline, (scenario,), outlooks, found.compared(), none, found.baseline.remarks, settings)
     return study, {name: of_plausibility(found.plausibility)}
 
 
@@ -335,47 +333,25 @@ def _scenario_tags(told: Told, scenario: Scenario) -> dict[str, str]:
 def described(one: Assumption) -> dict[str, str]:
     """An assumption as readable values by name; what it does not have is left out."""
     relative = one.kind in (*RELATIVE, "path")
-    full = Size((1.0,))
     told = {
         "name": one.name,
         "target": one.target,
         "kind": one.kind,
-        "size": "" if one.size in (NOTHING, full) and one.kind in ("ban", "path") else size_words(one.size, relative),
-        "residual": "" if one.residual == NOTHING else size_words(one.residual, relative=True),
+        "size": "" if one.size in (NOTHING, EVERYTHING) and one.kind in ("ban", "path") else one.size.words(relative),
+        "per": one.per.replace("_", " ") if one.kind == "cap" and one.per != "month" else "",
+        "residual": "" if one.residual == NOTHING else one.residual.words(relative=True),
         "levels": ", ".join(f"{level:g}" for level in one.levels),
         "since": str(one.since or ""),
         "start": str(one.start),
         "end": str(one.end or ""),
-        "ramp": _months(one.ramp),
-        "recovery": _months(one.recovery),
-        "reroute": "; ".join(
-            f"{size_words(way.share, relative=True)} to {way.to}{_later(way.lag)}" for way in one.reroute
-        ),
-        "pass_through": "; ".join(
-            f"{size_words(way.elasticity, relative=False)} to {way.target}{_later(way.lag)}" for way in one.pass_through
-        ),
+        "ramp": months_in_words(one.ramp),
+        "recovery": months_in_words(one.recovery),
+        "reroute": "; ".join(f"{to.share.words(relative=True)} to {to.way}" for to in one.reroute),
+        "pass_through": "; ".join(f"{to.elasticity.words(relative=False)} to {to.way}" for to in one.pass_through),
         "measure": one.measure,
         "source": one.source,
     }
     return {name: value for name, value in told.items() if value}
-
-
-def size_words(size: Size, relative: bool) -> str:
-    """``-50 %``, ``30 % to 90 %, most likely 60 %``, ``mean -13 %, sd 2 %``; without % in the unit of the target."""
-    numbers = [f"{100 * one:g} %" if relative else f"{one:g}" for one in size.values]
-    if size.distribution == "triangular":
-        return f"{numbers[0]} to {numbers[2]}, most likely {numbers[1]}"
-    if size.distribution == "normal":
-        return f"mean {numbers[0]}, sd {numbers[1]}"
-    return " to ".join(numbers)
-
-
-def _months(many: int) -> str:
-    return f"{many} month{'s' * (many > 1)}" if many else ""
-
-
-def _later(lag: int) -> str:
-    return f", {_months(lag)} later" if lag else ""
 
 
 def _effect(told: Told, scenario: str) -> str:

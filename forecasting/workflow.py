@@ -99,6 +99,11 @@ class Outlook:
         return self.dataset.source_line
 
     @property
+    def stages(self) -> pd.DataFrame:
+        """How final each published value of the history is (months × series)."""
+        return wide(self.dataset.observations, "stage").loc[: self.history.index[-1]]
+
+    @property
     def resting(self) -> tuple[str, ...]:
         """The modelled series that the shown ones rest on."""
         return (*closure(self.series, self.dataset.catalogue), *self.series)

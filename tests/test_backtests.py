@@ -117,6 +117,8 @@ def planted(panel: Panel, cutoff: str, size: float = 1e9) -> Panel:
         ({"forecasters": [{"model": "ets", "max_months": True}]}, "max_months is True"),
         ({"forecasters": [{"model": "ets", "trends": [1]}]}, "give a list of a text"),
         ({"forecasters": [{"model": "sarima", "order": [1, 1]}]}, "give a list of 3 whole numbers"),
+        ({"forecasters": [{"model": "sarima", "breaks": "2022-03"}]}, "breaks is '2022-03': give a list"),
+        ({"forecasters": [{"model": "sarima", "breaks": ["2022-3"]}]}, "a break is a month such as 2022-03"),
         ({"forecasters": [{"model": "boosting", "learning_rate": "fast"}]}, "give a number, such as"),
         ({"forecasters": [{"model": "ensemble", "members": ["prophet"]}]}, "No model is called 'prophet'"),
         ({"forecasters": [{"model": "ensemble", "members": ["ensemble"]}]}, "members other than itself"),
@@ -351,7 +353,7 @@ def test_a_quantity_that_is_part_of_a_sum_is_not_tied_to_its_value() -> None:
 def test_earlier_cutoffs_are_as_many_and_as_far_apart_as_a_live_forecast_takes() -> None:
     panel = workflow.load().panel
     series = ("jp_world.exports.value", "jp_ru.exports.value")
-    live = pipeline.calibration_origins(panel.until(pd.Period("2026-07", "M")), series, 13)
+    live = pipeline.calibration_origins(panel.until(pd.Period("2026-07", "M")), series, 13, 4)
     asked = experiment(
         series=list(series), calibrate=True, warm_up=40, cutoffs={"first": "2026-07", "count": 1},
         forecasters=[{"model": "seasonal_naive"}],

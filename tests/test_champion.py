@@ -14,12 +14,13 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from forecasting import backtest_files, champion, champion_file, champion_forecast, store, workflow
+from forecasting import backtest_files, champion, champion_file, champion_forecast, scenarios, store, workflow
 from forecasting.backtest_files import Result
 from forecasting.champion_file import Champion
 from forecasting.cli import main
 from forecasting.errors import DataError, TrackingError
 from forecasting.forecast import FORECAST_COLUMNS, QUANTILE_COLUMNS, QUANTILES
+from forecasting.scenario import Scenario
 
 NAIVE, THETA, ETS = "seasonal_naive", "theta", "ets"
 SERIES = {"jp_ru": "jp_ru.exports.value", "jp_world": "jp_world.imports.mineral_fuels.lng.value"}
@@ -76,6 +77,8 @@ def test_the_best_model_by_skill_is_proposed_for_each_family(tmp_path) -> None:
     assert "intervals cover: 80 % held" in verdict.why
     with pytest.raises(DataError, match="no series of a group 'jp_cn': there are jp_ru, jp_world"):
         champion.choose(result, "jp_cn")
+    rows = result.rows.replace({"series": {SERIES["jp_world"]: "jp_other.imports.mineral_fuels.lng.value"}})
+    assert champion.groups_of(replace(result, rows=rows)) == ("jp_ru",)
     with pytest.raises(DataError, match="no forecasts of arima for jp_ru: choose from theta, ets, seasonal_naive"):
         champion.choose(result, "jp_ru", label="arima")
 
@@ -200,6 +203,42 @@ def test_each_family_is_forecast_by_its_champion_with_the_numbers_of_that_model(
     assert outlook.remarks[0] == ("jp_ru by seasonal_naive, champion since 2026-11-01 (version 1, backtest b): it won.")
     assert outlook.totals["month"].series == outlook.series
     assert set(outlook.described["model" if "model" in outlook.described else "series"])
+
+
+def test_a_family_that_is_published_later_keeps_the_months_that_the_other_knows(project) -> None:
+    champion_file.write({"jp_ru": as_champion(THETA), "jp_world": as_champion("naive", "jp_world")})
+    late = "jp_world.imports.mineral_fuels.lng.quantity"
+    rows = pd.read_csv(project / "data" / "observations.csv", dtype=str, keep_default_na=False)
+    known = rows["month"].between("2025-10", "2026-05") & (rows["month"] != "2026-03")  # too few for theta, and a hole
+    rows[(rows["series"] != late) | known].to_csv(project / "data" / "observations.csv", index=False)
+    request = workflow.Request(paths=50, cache=False)
+    outlook = champion_forecast.forecast(request)
+    assert str(outlook.forecast.months[0]) == "2026-06"
+    for model, family in ((THETA, "jp_ru"), ("naive", "jp_world")):
+        alone, have = workflow.forecast(replace(request, model=model)).table, outlook.table
+        want, have = (of[of["series"].str.startswith(family)].reset_index(drop=True) for of in (alone, have))
+        assert len(want)
+        pd.testing.assert_frame_equal(have, want)
+
+
+def test_what_rests_on_two_families_is_computed_from_the_forecasts_of_both(project) -> None:
+    champion_file.write({"jp_ru": as_champion(NAIVE), "jp_world": as_champion(THETA, "jp_world")})
+    world, russia, rest = SERIES["jp_world"], SERIES["jp_ru"], "jp_other.rest.value"
+    path = project / "data" / "catalogue.csv"
+    catalogue = pd.read_csv(path, dtype=str, keep_default_na=False)
+    new = catalogue[catalogue["id"] == world].assign(id=rest, formula="difference", terms=f"{world} {russia}")
+    pd.concat([catalogue, new.assign(core="", headline="")]).to_csv(path, index=False)
+    asked = workflow.Request((rest, russia), paths=100, cache=False)
+    outlook = champion_forecast.forecast(asked)
+    assert outlook.series == (russia, rest)
+    both = champion_forecast.forecast(replace(asked, series=(world, russia)))
+    totals = dict(zip((russia, world), np.moveaxis(both.totals["quarter"].paths, 2, 0), strict=True))
+    np.testing.assert_array_equal(outlook.totals["quarter"].paths[:, :, 1], totals[world] - totals[russia])
+    models = outlook.table.groupby("series")["model"].unique().map(list).to_dict()
+    assert models == {russia: [NAIVE], rest: [f"{THETA}, {NAIVE}"]}
+    study = scenarios.run((Scenario("nothing"),), replace(asked, horizon=outlook.forecast.paths.shape[1]))
+    baseline = study.table[study.table["scenario"] == "baseline"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(baseline, outlook.table)
 
 
 def test_without_a_champion_the_ensemble_and_settings_reach_the_model(project) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -187,3 +189,10 @@ def test_a_file_that_is_not_there(run: Run, tmp_path: Path, command: list[str]) 
     assert (code, out) == (2, "")
     assert "none.csv" in err
     assert err.count("\n") == 1
+
+
+def test_a_reader_who_has_gone_is_no_error() -> None:
+    code = "import sys; sys.argv = ['tradecast', 'data', 'list']; from forecasting.cli import main; main()"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == (b"", 0)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting import scenarios
+from forecasting import scenarios, workflow
 from forecasting.scenario_file import parse
 from forecasting.workflow import Request
 
@@ -220,6 +220,17 @@ def test_a_replay_scores_the_ban_of_2023(tradecast: Run, tmp_path: Path) -> None
     assert "The assumption helped" in out
     scores = pd.read_csv(tmp_path / "r.csv").groupby("world")["crps"].mean()
     assert scores["with"] < 0.7 * scores["baseline"]
+
+
+def test_a_price_is_replayed_against_the_price_that_came(tradecast: Run, tmp_path: Path) -> None:
+    good = "jp_world.exports.transport.motor_vehicles.cars"
+    words = ("scenario", "replay", "jp-export-ban-cars-2023-08", "--as-of", "2023-07", "--series", f"{good}.unit_price")
+    code, _, said = tradecast(*words, *CHEAP, "--out", tmp_path / "r.csv")
+    assert code == 0, said
+    scores = pd.read_csv(tmp_path / "r.csv").set_index(["world", "period"])
+    y = workflow.load().panel.y.loc["2023-10":"2023-12", [f"{good}.value", f"{good}.quantity"]].sum()
+    assert scores.loc[("with", "2023Q4"), "actual"] == pytest.approx(y.iloc[0] / y.iloc[1])
+    assert np.isfinite(scores.loc["baseline", ["crps", "log_score", "error"]]).all(axis=None)
 
 
 @pytest.mark.parametrize(

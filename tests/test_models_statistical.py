@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import smoothing_oracle as slow
 from conftest import invented
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 
@@ -91,6 +91,7 @@ def smoothed(draw: st.DrawFn) -> tuple[np.ndarray, Form, np.ndarray]:
     return seasonal(draw(st.integers(26, 90)), seed=draw(st.integers(0, 99))), form, free
 
 
+@settings(deadline=None)  # compiles at first
 @given(smoothed())
 def test_settled_errors_are_least_squares_and_run_from_their_state(made: tuple[np.ndarray, Form, np.ndarray]) -> None:
     z, form, free = made
@@ -107,6 +108,7 @@ def test_settled_errors_are_least_squares_and_run_from_their_state(made: tuple[n
     np.testing.assert_allclose(last, np.r_[now.level, now.trend, now.season], atol=1e-6)
 
 
+@settings(deadline=None)  # compiles at first
 @given(smoothed())
 def test_weights_and_slopes_of_errors_and_loss_are_differences(made: tuple[np.ndarray, Form, np.ndarray]) -> None:
     z, form, free = made

@@ -109,3 +109,16 @@ def test_a_scenario_names_what_it_moves() -> None:
     assert Scenario("s", (ban, yen)).targets == ("a", "b", "c.*")
     assert ban.label == "ban a"
     assert replace(ban, name="n").label == "n"
+
+
+@pytest.mark.parametrize(
+    ("size", "relative", "words"),
+    [
+        (Size((-0.5,)), True, "-50 %"),
+        (Size((0.3, 0.6, 0.9), "triangular"), True, "60 % (30 % to 90 %)"),
+        (Size((-0.13, 0.02), "normal"), True, "-13 % (sd 2 %)"),
+        (Size((100.0, 250.0), "uniform"), False, "100 to 250"),
+    ],
+)
+def test_sizes_in_words(size: Size, relative: bool, words: str) -> None:
+    assert size.words(relative) == words

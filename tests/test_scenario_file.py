@@ -30,7 +30,8 @@ from forecasting import scenarios, workflow
 from forecasting.errors import DataError, ForecastingError
 from forecasting.impose import impose
 from forecasting.scenario import SERIES_KINDS, Assumption, PassThrough, Reroute, Scenario, Size
-from forecasting.scenario_file import ASSUMPTION_KEYS, KEYS, Ready, parse, read_scenario, ready, template
+from forecasting.scenario_file import ASSUMPTION_KEYS, KEYS, parse, read_scenario, template
+from forecasting.scenario_ready import Ready, ready
 
 MEASURES = {"jp-car-ban": "Cabinet order 123 of 2023"}
 PLAIN = {"target": "ru.cars.quantity", "kind": "ban", "start": "2027-01", "source": "judgement of a test"}

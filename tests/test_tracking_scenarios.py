@@ -20,7 +20,7 @@ from forecasting import scenarios, tracking_scenarios
 from forecasting.conditioning import Plausibility, Stated
 from forecasting.conditions import CONDITIONAL, Conditional
 from forecasting.forecast import FORECAST_COLUMNS
-from forecasting.scenario import BASELINE, Size
+from forecasting.scenario import BASELINE, Assumption, Reroute, Size
 from forecasting.scenario_file import parse
 from forecasting.scenarios import Study
 from forecasting.tracking_client import KEY
@@ -32,7 +32,6 @@ from forecasting.tracking_scenario_sheet import (
     of_condition,
     of_plausibility,
     scenario_sheet,
-    size_words,
 )
 from forecasting.tracking_scenarios import EXPERIMENT, PARENT, record, record_or_say
 from forecasting.tracking_view import scenario_view_tags
@@ -147,7 +146,7 @@ def test_every_assumption_is_readable_in_params_and_words(told: Told) -> None:
     found = scenario_sheet(told, told.study.scenarios[0])
     first = {name: value for name, value in found.params.items() if name.startswith("a1.")}
     assert first == {
-        "a1.name": "banned", "a1.target": "s0", "a1.kind": "ban", "a1.residual": "0 % to 5 %, most likely 1 %",
+        "a1.name": "banned", "a1.target": "s0", "a1.kind": "ban", "a1.residual": "1 % (0 % to 5 %)",
         "a1.start": "2026-10", "a1.ramp": "1 month", "a1.source": "judgement of the tests",
     }  # fmt: skip
     assert "scale of `s2`, size 10 %, from 2026-12 to 2027-01, recovery 2 months" in found.note
@@ -188,17 +187,15 @@ def test_columns_and_charts_are_of_what_changes_one_a_good(study: Study) -> None
     assert Told(official, str).columns == ["a.b.cars.value", "a.b.lng.value"]
 
 
-@pytest.mark.parametrize(
-    ("size", "relative", "words"),
-    [
-        (Size((-0.5,)), True, "-50 %"),
-        (Size((0.3, 0.6, 0.9), "triangular"), True, "30 % to 90 %, most likely 60 %"),
-        (Size((-0.13, 0.02), "normal"), True, "mean -13 %, sd 2 %"),
-        (Size((100.0, 250.0), "uniform"), False, "100 to 250"),
-    ],
-)
-def test_sizes_in_words(size: Size, relative: bool, words: str) -> None:
-    assert size_words(size, relative) == words
+def test_a_quota_and_a_price_kept_on_the_way_are_said() -> None:
+    way = Reroute("s1", Size((0.5,)), lag=2, at_origin=True)
+    quota = Assumption(
+        "s0", "cap", pd.Period("2027-01", "M"), "s", size=Size((90.0,)), per="fiscal_year", reroute=(way,)
+    )
+    said = described(quota)
+    assert (said["size"], said["per"]) == ("90", "fiscal year")
+    assert said["reroute"] == "50 % to s1, 2 months later, at the price it has here"
+    assert "per" not in described(replace(quota, per="month"))
 
 
 def test_shipped_scenarios_are_described_with_their_source() -> None:

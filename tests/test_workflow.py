@@ -164,6 +164,20 @@ def test_a_longer_copy_of_the_official_figures_keeps_its_meaning(tmp_path, headl
     pd.testing.assert_frame_equal(made.table, headline.table)
 
 
+@pytest.mark.parametrize("gap", [0, 1, 240])
+def test_a_series_that_ends_before_another_begins_is_answered_in_a_line(tmp_path, gap: int) -> None:
+    late = pd.period_range("2020-01", periods=40, freq="M")
+    months = {"a": late - 40 - gap, "b": late}
+    rows = [{"series": one, "month": month, "value": 10 + month.month} for one, of in months.items() for month in of]
+    pd.DataFrame(rows).to_csv(tmp_path / "own.csv", index=False)
+    request = workflow.Request(data=tmp_path / "own.csv", model="seasonal_naive", paths=100, cache=False)
+    if gap:
+        with pytest.raises(DataError, match=f"a ends in {late[0] - 1 - gap}, before b begins in 2020-01"):
+            workflow.forecast(request)
+    else:
+        assert set(workflow.forecast(request).table["series"]) == {"a", "b"}
+
+
 def test_the_cache_gives_the_same_and_damage_is_computed_again(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("TRADECAST_CACHE", str(tmp_path))
     first, second = (forecast(EXPORTS, cache=True) for _ in range(2))

@@ -11,6 +11,7 @@ import typer
 
 from forecasting import __version__
 from forecasting.cli import backtest, champion, data, forecast, scenario, track
+from forecasting.cli.console import discard_output
 from forecasting.errors import ForecastingError
 
 # typer carries its own click and exports only some of its errors; this is what all of them are.
@@ -63,7 +64,7 @@ def main() -> None:
         code = _say(f"{' '.join(error.format_message().split())} See --help.")  # type: ignore[attr-defined]
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         code = 0
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EBADF):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from forecasting.cli.console import console as make_console
+from forecasting.cli.output import say_written, write_table
 from forecasting.errors import DataError, ForecastingError
 
 app = typer.Typer(
@@ -49,7 +49,7 @@ def show(
     data: DataOption = None,
 ) -> None:
     """One series: sparkline, months with stage and source; or a chart or table file."""
-    from forecasting import store, workflow
+    from forecasting import workflow
     from forecasting.cli.terminal import series_view
 
     dataset = workflow.load(data)
@@ -57,13 +57,12 @@ def show(
     if len(chosen) > 1:
         raise DataError(f"{series!r} matches {len(chosen)} series: name one, such as {chosen[0]}.")
     rows = workflow.rows_of(dataset, chosen[0])
-    if out:
-        store.write_table(rows, out)
+    write_table(rows, out)
     if plot:
         from forecasting.plot import series_chart
 
         series_chart(rows, dataset.catalogue[chosen[0]], dataset.source_line, plot)
-    _written(out, plot)
+    say_written(out, plot)
     console = make_console()
     console.print(series_view(dataset.catalogue[chosen[0]], rows, console.width, months or len(rows)))
     console.print(dataset.source_line, style="dim")
@@ -77,7 +76,7 @@ def check(
     ] = None,
 ) -> None:
     """Schema, missing months, unit slips, identities; and published facts held against the tables."""
-    from forecasting import store, workflow
+    from forecasting import workflow
     from forecasting.cli.terminal import facts_view, findings_view
 
     checked = workflow.check(data)
@@ -87,9 +86,8 @@ def check(
         console.print("")
         console.print(facts_view("Published facts against the tables", checked.facts, console.width))
     _remark(console, checked.remarks)
-    if out:
-        store.write_table(checked.findings, out)
-        _written(out)
+    write_table(checked.findings, out)
+    say_written(out)
     errors = int((checked.findings["severity"] == "error").sum()) if len(checked.findings) else 0
     if errors:
         raise ForecastingError(f"{errors} error(s) in the figures, listed above: mend them before forecasting.")
@@ -98,8 +96,3 @@ def check(
 def _remark(console: Any, remarks: tuple[str, ...]) -> None:
     for one in remarks:
         console.print(one)
-
-
-def _written(*paths: Path | None) -> None:
-    for path in filter(None, paths):
-        print(f"Written: {path}", file=sys.stderr)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from forecasting.cli import options
+from forecasting.cli.output import say_written, write_table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from forecasting.workflow import Outlook
 
 
@@ -57,36 +58,22 @@ def forecast(
     request = asked.request(**more, **({"model": model} if model else {}))
     with Watched("Fitting and calibrating") as progress:
         outlook = (workflow if model is not None else champion_forecast).forecast(request, progress)
-    write(outlook, out, plot)
-    if out != "-":
-        _show(outlook, shown, explain)
-
-
-def write(outlook: Outlook, out: str | None, plot: Path | None) -> None:
-    """The table and the chart that were asked for."""
-    from forecasting import store
-
-    if out == "-":
-        sys.stdout.write(store.csv_text(outlook.table))
-    elif out:
-        store.write_table(outlook.table, Path(out))
+    write_table(outlook.table, out)
+    levels = outlook.table[outlook.table["unit"] != "pct_yoy"]
     if plot:
-        from forecasting.observations import wide
         from forecasting.plot import forecast_chart
 
-        stages = wide(outlook.dataset.observations, "stage").loc[: outlook.history.index[-1]]
-        levels = outlook.table[outlook.table["unit"] != "pct_yoy"]
-        forecast_chart(outlook.history, stages, levels, outlook.dataset.catalogue, outlook.source_line, plot)
-    for path in (one for one in (out, plot) if one and one != "-"):
-        print(f"Written: {path}", file=sys.stderr)
+        forecast_chart(outlook.history, outlook.stages, levels, outlook.dataset.catalogue, outlook.source_line, plot)
+    say_written(out, plot)
+    if out != "-":
+        _show(outlook, levels, shown, explain)
 
 
-def _show(outlook: Outlook, coverages: tuple[int, ...], explain: bool) -> None:
+def _show(outlook: Outlook, levels: pd.DataFrame, coverages: tuple[int, ...], explain: bool) -> None:
     from forecasting.cli.console import console as make_console
     from forecasting.cli.terminal import context_of, forecast_view, table_view
 
     console = make_console()
-    levels = outlook.table[outlook.table["unit"] != "pct_yoy"]
     context = context_of(outlook, source_line=outlook.source_line)
     console.print(forecast_view(levels, context, coverages, console.width))
     if explain:

@@ -17,16 +17,13 @@ COVERAGES = (50, 80, 90, 95)
 TABLE_ENDINGS = (".csv", ".json", ".parquet", ".xlsx")
 CHART_ENDINGS = (".png", ".svg")
 
+MODELS = "naive, seasonal_naive, theta, ets, sarima, boosting or ensemble"
+
 SeriesOption = Annotated[
     list[str] | None, typer.Option("--series", help="Ids or shell patterns to show, again for more; none: headline.")
 ]
 Horizon = Annotated[int | None, typer.Option(help="Months ahead; none: as far as it is needed.")]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        help="naive, seasonal_naive, theta, ets, sarima, boosting or ensemble; none: the champion, else ensemble."
-    ),
-]
+Model = Annotated[str | None, typer.Option(help=f"{MODELS}; none: the champion, else ensemble.")]
 Paths = Annotated[int, typer.Option(help="Possible futures to draw.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same numbers.")]
 AsOf = Annotated[str | None, typer.Option(help="Hide everything after this month, as 2026-05.")]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from forecasting.cli import options
+from forecasting.cli.output import say_written, write_table
 from forecasting.errors import DataError
 
 if TYPE_CHECKING:
@@ -67,12 +68,12 @@ def run(
     asked = options.Asked(tuple(series or ()), horizon, paths, seed, as_of, data, workers, not no_cache)
     options.check_endings(out, plot, contributions=contributions)
     request = asked.request(covariates=covariates, hold_covariates=hold_covariates)
-    study = run_and_show(files, request, model, shown, out, plot, spillover, months, explain, contributions)
+    study, drawn = run_and_show(files, request, model, shown, out, plot, spillover, months, explain, contributions)
     if not no_track:
         from forecasting import tracking_scenarios
 
-        said = tracking_scenarios.record_or_say(study, _chart(study) if study.scenarios else None, tracking_uri)
-        print(said, file=sys.stderr)
+        chart = drawn or _chart(study.baseline, study.table)
+        print(tracking_scenarios.record_or_say(study, chart, tracking_uri), file=sys.stderr)
 
 
 def run_and_show(
@@ -86,22 +87,20 @@ def run_and_show(
     months: bool = False,
     explain: bool = False,
     contributions: Path | None = None,
-) -> Study:
-    """Run scenarios, write what was asked for, and print the rest."""
-    from forecasting import scenarios, store
+) -> tuple[Study, bytes | None]:
+    """Run scenarios, write what was asked for, and print the rest; the study, and its chart if one was asked for."""
+    from forecasting import scenarios
     from forecasting.cli.progress import Watched
 
     with Watched(FITTING) as progress:
         study = scenarios.run(scenarios.read(files), request, model, spillover, progress)
-    _write_table(study.table, out)
-    if plot:
-        store.write_bytes(_chart(study, plot.suffix.lower().removeprefix(".")), plot)
-    if contributions:
-        store.write_table(study.contributions, contributions)
-    _say_written(out, plot, contributions)
+    write_table(study.table, out)
+    drawn = _chart(study.baseline, study.table, plot) if plot else None
+    write_table(study.contributions, contributions)
+    say_written(out, plot, contributions)
     if out != "-":
         _print_study(study, coverages, months, explain)
-    return study
+    return study, drawn
 
 
 def _print_study(study: Study, coverages: tuple[int, ...], months: bool, explain: bool) -> None:
@@ -131,28 +130,16 @@ def _head(outlook: Outlook) -> Any:
     )
 
 
-def _chart(study: Study, form: str = "png") -> bytes:
-    from forecasting.observations import wide
+def _chart(base: Outlook, table: pd.DataFrame, plot: Path | None = None) -> bytes:
+    """The chart of a table of scenarios beside their baseline, in the form of the file that it is written to."""
+    from forecasting import store
     from forecasting.plot_scenario import scenario_chart_bytes
 
-    base = study.baseline
-    stages = wide(base.dataset.observations, "stage").loc[: base.history.index[-1]]
-    return scenario_chart_bytes(base.history, stages, study.table, base.dataset.catalogue, base.source_line, form)
-
-
-def _write_table(table: pd.DataFrame, out: str | None) -> None:
-    from forecasting import store
-
-    if out == "-":
-        sys.stdout.write(store.csv_text(table))
-    elif out:
-        store.write_table(table, Path(out))
-
-
-def _say_written(*paths: object) -> None:
-    for path in paths:
-        if path and path != "-":
-            print(f"Written: {path}", file=sys.stderr)
+    form = plot.suffix.lower().removeprefix(".") if plot else "png"
+    drawn = scenario_chart_bytes(base.history, base.stages, table, base.dataset.catalogue, base.source_line, form)
+    if plot:
+        store.write_bytes(drawn, plot)
+    return drawn
 
 
 # --- Files -----------------------------------------------------------------------------------------------
@@ -194,16 +181,16 @@ def check(
     files: Files, as_of: options.AsOf = None, data: options.Data = None, covariates: options.Covariates = None
 ) -> None:
     """Hold scenarios against the figures: targets, dates, units, assumptions that fight. Nothing is forecast."""
-    from forecasting import scenarios
+    from forecasting import scenarios, workflow
     from forecasting.cli.console import console as make_console
     from forecasting.cli.scenario_view import scenario_text
     from forecasting.cli.terminal import plain
 
     console = make_console()
-    request = options.Asked(as_of=as_of, data=data).request(covariates=covariates)
-    for one in scenarios.prepare(scenarios.read(files), request):
+    request, dataset = options.Asked(as_of=as_of, data=data).request(covariates=covariates), workflow.load(data)
+    for one in scenarios.prepare(scenarios.read(files), request, dataset):
         console.print(plain(scenario_text(one.scenario, console.width, one.series)))
-        lines = [f"  {line}" for line in scenarios.normal_levels(one.scenario, request)]
+        lines = [f"  {line}" for line in scenarios.normal_levels(one.scenario, dataset)]
         console.print(plain("\n".join([*lines, "  Nothing wrong found."])))
 
 
@@ -250,22 +237,19 @@ def mix(
     shown = options.coverages(coverage)
     asked = options.Asked(tuple(series or ()), horizon, paths, seed, as_of, data, workers, not no_cache)
     options.check_endings(out, plot, shares=shares)
-    from forecasting import scenario_odds, scenarios, store
+    from forecasting import scenario_odds, scenarios
     from forecasting.cli import scenario_view as view
     from forecasting.cli.console import console as make_console
     from forecasting.cli.progress import Watched
     from forecasting.cli.terminal import context_of, forecast_view, plain
-    from forecasting.scenarios import Study
 
     with Watched(FITTING) as progress:
         found = scenario_odds.mix(scenarios.read(files), asked.request(), model, spillover, progress)
-    _write_table(found.outlook.table, out)
+    write_table(found.outlook.table, out)
     if plot:
-        study = Study(found.baseline, (), {}, found.compared(), found.shares.iloc[:0])
-        store.write_bytes(_chart(study, plot.suffix.lower().removeprefix(".")), plot)
-    if shares:
-        store.write_table(found.shares, shares)
-    _say_written(out, plot, shares)
+        _chart(found.baseline, found.compared(), plot)
+    write_table(found.shares, shares)
+    say_written(out, plot, shares)
     if out != "-":
         console = make_console()
         context = context_of(found.outlook, source_line=found.outlook.source_line)
@@ -303,8 +287,8 @@ def weigh(
 
     with Watched(FITTING) as progress:
         found = scenario_odds.weigh(scenarios.read(files), asked.request(), model, floor, progress)
-    _write_table(found.table(), out)
-    _say_written(out)
+    write_table(found.table(), out)
+    say_written(out)
     if out != "-":
         make_console().print(view.weights_view(found))
 
@@ -340,22 +324,17 @@ def condition(
     shown = options.coverages(coverage)
     asked = options.Asked(tuple(series or ()), horizon, paths, seed, as_of, data, workers, not no_cache)
     options.check_endings(out, plot)
-    from forecasting import conditions, store
+    from forecasting import conditions
     from forecasting.cli import scenario_view as view
     from forecasting.cli.console import console as make_console
     from forecasting.cli.progress import Watched
     from forecasting.cli.terminal import plain
-    from forecasting.scenarios import Study
 
     with Watched(FITTING) as progress:
         found = conditions.condition(statements, asked.request(), model, progress)
-    _write_table(found.table, out)
-    named = "if " + "; ".join(one.text for one in found.plausibility.stated)
-    told = found.table.assign(scenario=found.table["scenario"].replace(conditions.CONDITIONAL, named))
-    study = Study(found.baseline, (), {}, told, found.table.iloc[:0])
-    if plot:
-        store.write_bytes(_chart(study, plot.suffix.lower().removeprefix(".")), plot)
-    _say_written(out, plot)
+    write_table(found.table, out)
+    drawn = _chart(found.baseline, found.compared(), plot) if plot else None
+    say_written(out, plot)
     if out != "-":
         console = make_console()
         console.print(*(plain(line) for line in view.plausibility_lines(found.plausibility)), sep="\n")
@@ -367,7 +346,8 @@ def condition(
         from forecasting.tracking_scenario_sheet import of_condition
 
         made, extras = of_condition(found, seed)
-        print(tracking_scenarios.record_or_say(made, _chart(study), tracking_uri, extras), file=sys.stderr)
+        chart = drawn or _chart(found.baseline, found.compared())
+        print(tracking_scenarios.record_or_say(made, chart, tracking_uri, extras), file=sys.stderr)
 
 
 @app.command("stress")
@@ -402,7 +382,7 @@ def stress(
     console.print(*view.remarks_view(found.cube.remarks, dataset.source_line), sep="\n")
     if save is not None:
         store.write_bytes(conditions.scenario_text(found.stress, save.stem).encode(), save)
-        _say_written(save)
+        say_written(save)
 
 
 # --- Replays ---------------------------------------------------------------------------------------------
@@ -417,7 +397,7 @@ def replay(
     scenario: Annotated[list[str] | None, typer.Option(help="Scenarios by name or file, besides or instead.")] = None,
     series: options.SeriesOption = None,
     horizon: options.Horizon = None,
-    model: options.Model = None,
+    model: Annotated[str | None, typer.Option(help=f"{options.MODELS}; none: ensemble.")] = None,
     hindsight: Annotated[
         bool, typer.Option("--hindsight", help="Allow sizes that were computed from later figures.")
     ] = False,
@@ -432,24 +412,19 @@ def replay(
     asked = options.Asked(tuple(series or ()), horizon, paths, seed, as_of, data, workers, not no_cache)
     options.check_endings(out, None)
     from forecasting import replay as replaying
-    from forecasting import scenarios, workflow
+    from forecasting import scenarios
     from forecasting.cli import scenario_view as view
     from forecasting.cli.console import console as make_console
     from forecasting.cli.progress import Watched
+    from forecasting.cli.terminal import plain
 
     with Watched(FITTING) as progress:
         found = replaying.replay(
             measures or (), asked.request(), model, scenarios.read(scenario or []), hindsight, progress
         )
-    _write_table(found.scores, out)
-    _say_written(out)
+    write_table(found.scores, out)
+    say_written(out)
     if out != "-":
         console = make_console()
-        console.print(view.replay_view(found, workflow.load(data).catalogue, console.width))
-        console.print(plain_source(found.source_line))
-
-
-def plain_source(line: str) -> Any:
-    from forecasting.cli.terminal import plain
-
-    return plain(line, "dim")
+        console.print(view.replay_view(found, console.width))
+        console.print(plain(found.source_line, "dim"))

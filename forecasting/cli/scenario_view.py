@@ -13,7 +13,7 @@ import pandas as pd
 
 from forecasting.cli.terminal import chance, period_words, plain, plain_table
 from forecasting.forecast import COVERAGES
-from forecasting.scenario import BASELINE
+from forecasting.scenario import BASELINE, NOTHING, RELATIVE, months_in_words
 from forecasting.units import Scale, percent, scale_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from forecasting.catalogue import Catalogue
     from forecasting.conditioning import Plausibility
     from forecasting.replay import Replayed
-    from forecasting.scenario import Assumption, Scenario, Size
+    from forecasting.scenario import Assumption, Scenario
     from forecasting.scenario_odds import Mixed, Verdict
     from forecasting.stress import Stress
 
@@ -175,45 +175,29 @@ def _wrapped(line: str, width: int) -> str:
 
 
 def _assumption(one: Assumption) -> Iterator[str]:
+    size = one.size.words(relative=one.kind in (*RELATIVE, "path"))
+    residual = f", {one.residual.words(relative=True)} of that goes on" if one.residual.most else ""
+    error = f", each changed by {size}" if one.size != NOTHING else ""
     what = {
-        "ban": f"{_size(one.size)} of it banned"
-        + (f", {_size(one.residual)} of that goes on" if one.residual.most else ""),
-        "scale": f"changed by {_size(one.size)}",
-        "growth": f"{_size(one.size)} on a year earlier",
-        "lift": f"{_size(one.size)} of what was lost since {one.since} comes back",
-        "shift": f"{_size(one.size, relative=False)} a month more",
-        "cap": f"at most {_size(one.size, relative=False)} a {one.per.replace('_', ' ')}",
-        "floor": f"at least {_size(one.size, relative=False)} a month",
-        "path": f"given month by month: {', '.join(f'{level:g}' for level in one.levels)}",
+        "ban": f"{size} of it banned{residual}",
+        "scale": f"changed by {size}",
+        "growth": f"{size} on a year earlier",
+        "lift": f"{size} of what was lost since {one.since} comes back",
+        "shift": f"{size} a month more",
+        "cap": f"at most {size} a {one.per.replace('_', ' ')}",
+        "floor": f"at least {size} a month",
+        "path": f"given month by month: {', '.join(f'{level:g}' for level in one.levels)}{error}",
     }[one.kind]
     until = f" until {one.end}" if one.end is not None else ""
     ramp = f", in full from {one.start + one.ramp}" if one.ramp else ""
-    recovery = f", fading over {one.recovery} months" if one.recovery else ""
+    recovery = f", fading over {months_in_words(one.recovery)}" if one.recovery else ""
     name = f"{one.name}: " if one.name else ""
     yield f"{name}{one.target}: {what}, from {one.start}{ramp}{until}{recovery}"
-    for way in one.reroute:
-        yield (
-            f"  {_size(way.share)} of what is lost goes to {way.to}"
-            + (f", {_late(way.lag)}" if way.lag else "")
-            + (", at the price it has here" if way.at_origin else "")
-        )
+    for to in one.reroute:
+        yield f"  {to.share.words(relative=True)} of what is lost goes to {to.way}"
     for through in one.pass_through:
-        late = f", {_late(through.lag)}" if through.lag else ""
-        yield f"  {through.target} follows with elasticity {_size(through.elasticity, relative=False)}{late}"
+        yield f"  Passed on with elasticity {through.elasticity.words(relative=False)} to {through.way}"
     yield f"  Source: {one.source}" + (f" ({one.measure})" if one.measure else "")
-
-
-def _late(lag: int) -> str:
-    return f"{lag} month{'s' * (lag > 1)} later"
-
-
-def _size(size: Size, relative: bool = True) -> str:
-    values = [f"{100 * value:g} %" if relative else f"{value:g}" for value in size.values]
-    if size.distribution == "normal":
-        return f"{values[0]} (± {values[1]})"
-    if size.distribution == "triangular":
-        return f"{values[1]} ({values[0]} to {values[2]})"
-    return " to ".join(values)
 
 
 # --- Mixtures, weights, conditions, stress, replays
@@ -337,14 +321,14 @@ def stress_view(found: Stress, catalogue: Catalogue) -> Group:
         alone.add_row(plain(f"{catalogue[lever.lever].title}  {lever.lever}"), plain(reach), plain(far))
     small = found.smallest
     closing = (
-        f"The smallest change of one lever: {small.lever} by {percent(small.percent)}."
+        f"The smallest change of one lever, in standard deviations: {small.lever} by {percent(small.percent)}."
         if small
         else ("No single lever does it.")
     )
     return Group(plain(head, "bold"), shown, plain(said), plain(""), alone, plain(closing))
 
 
-def replay_view(found: Replayed, catalogue: Catalogue, width: int) -> Group:
+def replay_view(found: Replayed, width: int) -> Group:
     """Scores without and with, and where the assumption made it worse."""
     from rich.console import Group
 
@@ -361,8 +345,9 @@ def replay_view(found: Replayed, catalogue: Catalogue, width: int) -> Group:
         ("", "right"),
     )
     worse: list[str] = []
+    units = dict(zip(found.scores["series"], found.scores["unit"], strict=True))
     for row in found.summary().to_dict("records"):
-        scale = scale_of(catalogue[row["series"]].unit, [row["crps_without"], row["crps_with"]])
+        scale = scale_of(units[row["series"]], [row["crps_without"], row["crps_with"]])
         what = f"{row['series']}, {row['kind']}s"
         change = row["crps_change_pct"]
         if change > 0:

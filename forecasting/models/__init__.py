@@ -17,7 +17,7 @@ MODELS = {
     "ets": "forecasting.models.ets:Ets",
     "sarima": "forecasting.models.sarima:Sarima",
     "boosting": "forecasting.models.boosting:Boosting",
-    "boosting_yearly": "forecasting.models.boosting:YearlyBoosting",
+    "boosting_yearly": "forecasting.models.boosting_yearly:YearlyBoosting",
     "ensemble": "forecasting.models.ensemble:Ensemble",
 }
 

@@ -130,12 +130,15 @@ def refuse_ended(name: str, panel: Panel) -> None:
 
 def known_span(column: pd.Series) -> pd.Series:
     """The series from its first to its last known month."""
-    return column.loc[column.first_valid_index() : column.last_valid_index()]
+    known = np.flatnonzero(column.notna().to_numpy())
+    return column.iloc[known[0] : known[-1] + 1]
 
 
 def known_cells(column: pd.Series, months: pd.PeriodIndex, transform: Transform) -> np.ndarray:
     """Values of the forecast months that the series already knows; a hole among them is bridged."""
     y = known_span(column)
+    if months[0] > y.index[-1]:
+        return np.empty(0)
     cells = y.reindex(months[months <= y.index[-1]])
     if cells.isna().any():
         filled = transform.inverse(bridge(transform.forward(y.to_numpy(dtype=float))))

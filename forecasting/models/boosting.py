@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from forecasting.calendar import working_days
 from forecasting.errors import ModelError
-from forecasting.features import LEVEL, YEAR, Declared, Known, Rows, calendar_columns, design, known
+from forecasting.features import LEVEL, Declared, Known, Rows, calendar_columns, design, known
 from forecasting.forecast import Forecast
 from forecasting.models.base import known_cells, known_span, refuse_ended
 from forecasting.models.choosing import half_year
@@ -152,17 +152,6 @@ class Boosting:
         matrix[:, np.isnan(matrix).all(axis=0)] = 0.0  # scikit-learn 1.9 cannot bin a column without a value
         with ONE_THREAD():
             return trees.fit(matrix, _aim(what, rows))
-
-
-@dataclass(frozen=True)
-class YearlyBoosting(Boosting):
-    """Trees that correct the same month a year ago plus drift.
-
-    They miss otherwise than those on level plus season, which is what a pool lives on.
-    """
-
-    name: ClassVar[str] = "boosting_yearly"
-    anchor: ClassVar[str] = YEAR
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The members' paths side by side: one distribution in which every model has its share."""
+"""All members in one distribution: their mean centre, their middle spread, their ways through the months."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from forecasting.panel import Panel
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Equal-weight linear pool: a share of the paths comes whole from each member (Stone 1961; Hall and Mitchell 2007).
+    """One distribution of all members: centred on the mean of their medians, spread as the middle ones of ``spread``.
 
-    Where members disagree the pool is wider, which single models and averaged bounds never are.
+    Each month's spread is, quantile by quantile, the mean of the members' without the narrowest and the widest
+    (Lichtendahl, Grushka-Cockayne and Winkler 2013; trimmed as Jose, Grushka-Cockayne and Lichtendahl 2014). How
+    months hang together is that of whole paths, of which every member gives its share.
     """
 
     members: tuple[str, ...] = ("theta", "ets", "sarima", "boosting", "boosting_yearly")
+    # two kinds of trees share one way to be uncertain: it counts once
+    spread: tuple[str, ...] = ("theta", "ets", "sarima", "boosting")
 
     name: ClassVar[str] = "ensemble"
     min_months: ClassVar[int] = 24
@@ -55,6 +59,10 @@ class Ensemble:
         chosen = [one.select(common) for one in forecasts]
         # Interleaved, so that any leading part of the paths holds every member alike.
         pool = np.stack([one.paths for one in chosen], axis=1).reshape(-1, *chosen[0].paths.shape[1:])[:paths]
+        own = [one.paths for one in chosen if one.model in self.spread] or [one.paths for one in chosen]
+        centre = np.mean([np.median(one.paths, axis=0) for one in chosen], axis=0)
+        known = pool.min(axis=0) == pool.max(axis=0)
+        pool = np.where(known, pool, _in_ranks_of(pool, _centred(_middle(own), centre)))
         notes = {series: "; ".join(f"{one.model}: {one.notes.get(series, '')}" for one in chosen) for series in common}
         return Forecast(pool, chosen[0].months, common, chosen[0].cutoff, self.name, notes=notes)
 
@@ -75,3 +83,32 @@ class FittedEnsemble:
             one.describe().assign(member=name) for name, one in zip(self.settings.members, self.members, strict=True)
         ]
         return pd.concat(tables, ignore_index=True)
+
+
+def _middle(paths: Sequence[np.ndarray]) -> np.ndarray:
+    """Quantiles (share × h × n, ascending): the mean of the members', without the least and most where four are."""
+    ordered = np.stack([np.sort(one, axis=0) for one in paths])
+    if len(ordered) >= 4:
+        ordered = np.sort(ordered, axis=0)[1:-1]
+    return np.asarray(ordered.mean(axis=0))
+
+
+def _centred(quantiles: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """The same spread around this median (h × n): in proportion where nothing is negative, which so stays positive."""
+    median = np.median(quantiles, axis=0)
+    positive = (quantiles[0] >= 0) & (median > 0)
+    ratio = np.divide(centre, median, out=np.ones_like(centre), where=positive)
+    return np.where(positive, quantiles * ratio, quantiles + (centre - median))
+
+
+def _in_ranks_of(pool: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+    """Paths (P × h × n) with these quantiles (Q × h × n) in each cell, ranked as the pool's."""
+    place = np.clip((np.arange(len(pool)) + 0.5) / len(pool) * len(quantiles) - 0.5, 0, len(quantiles) - 1)
+    below = np.minimum(place.astype(int), max(len(quantiles) - 2, 0))
+    above = np.minimum(below + 1, len(quantiles) - 1)
+    share = (place - below)[:, None, None]
+    made = np.empty_like(pool)
+    np.put_along_axis(
+        made, np.argsort(pool, axis=0, kind="stable"), (1 - share) * quantiles[below] + share * quantiles[above], axis=0
+    )
+    return made

@@ -15,7 +15,7 @@ from statsmodels.tsa.seasonal import STL
 
 from forecasting.models.base import bridge
 from forecasting.models.choosing import SEASON, aicc
-from forecasting.models.likelihood import maximise
+from forecasting.models.likelihood import maximise, natural, profile, whiten
 
 KPSS_LIMIT = 0.463  # its 5 % point
 # few months rarely reject a level, and a level that was none costs more than a difference too many: at 40
@@ -26,6 +26,7 @@ SEASONAL_STRENGTH = 0.64  # forecast::nsdiffs
 MAX_ORDER = 5  # p + q + P + Q, as forecast::auto.arima
 PRIOR = 1.0  # precision of the normal prior on each z: 95 % of partial autocorrelations lie within 0.96
 ROUGH, SETTLED = 1e-2, 1e-7  # log-likelihood that a round has to gain, in the search and at its end
+SMALLEST = 1e-4  # spread of a shock when the scaled series has none
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,15 @@ def difference(values: np.ndarray, d: int, D: int) -> np.ndarray:
     return values
 
 
+def polynomial(orders: Orders) -> np.ndarray:
+    """Coefficients of its differences by lag (12 D + d + 1)."""
+    yearly = np.r_[1.0, np.zeros(SEASON - 1), -1.0]
+    lags = np.ones(1)
+    for factor in [np.array([1.0, -1.0])] * orders.d + [yearly] * orders.D:
+        lags = np.convolve(lags, factor)
+    return lags
+
+
 def regressors(orders: Orders, x: np.ndarray, begin: int) -> np.ndarray:
     """Drift, if any, and covariates (T × r) from month ``begin`` on; differenced, the drift is ones."""
     t = np.arange(begin, begin + len(x), dtype=float)[:, None]
@@ -106,6 +116,35 @@ class Columns:
         used = self.values.shape[1] - self.holes
         k = len(free) + len(self.values) - self.holes  # the variance counts as one
         return Estimate(orders, free, precision, loglik, aicc(loglik, k, used), settled)
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Generalised least squares at given φ, θ, Φ, Θ: errors (n), coefficients of holes, drift and covariates (c − 1).
+
+    ``unknown`` is the root of the coefficients' covariance over sigma²; ``used`` months count, ``free`` to estimate it.
+    """
+
+    params: np.ndarray
+    errors: np.ndarray
+    beta: np.ndarray
+    unknown: np.ndarray
+    used: int
+    free: int
+
+    @property
+    def sigma(self) -> float:
+        return max(float(np.sqrt(self.errors @ self.errors / self.free)), SMALLEST)
+
+
+def regression(orders: Orders, z: np.ndarray, columns: Columns) -> Regression:
+    """At these Fisher's z of partial autocorrelations."""
+    params = natural(orders.arma, z)
+    white, logdet, _, _ = whiten(orders.arma, params, columns.values, 0)
+    errors, beta, root, _, used = profile(white, logdet, columns.holes)
+    kept = np.diag(root) > 0
+    unknown = np.linalg.inv(root + np.diag(1.0 - kept)).T * kept[:, None] * kept
+    return Regression(params, errors, beta, unknown, used, max(used - len(params) - len(beta) + columns.holes, 3))
 
 
 def kpss(z: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -11,8 +12,9 @@ import pandas as pd
 
 from forecasting.errors import ModelError
 from forecasting.models.base import FittedEach, One, bridge, fit_each
+from forecasting.models.breaks import Break, Sought, effects, said, seek, with_breaks
 from forecasting.models.choosing import SEASON, aicc, ljung_box, seen, standard, window
-from forecasting.models.likelihood import EDGE, natural, profile, whiten
+from forecasting.models.likelihood import EDGE, whiten
 from forecasting.models.orders import (
     Columns,
     Estimate,
@@ -20,14 +22,16 @@ from forecasting.models.orders import (
     begin,
     difference,
     differences,
+    polynomial,
+    regression,
     regressors,
     stepwise,
 )
-from forecasting.models.season import NONE, adjusted, find_season
+from forecasting.models.season import NONE, Adjusted, adjusted, find_season
 from forecasting.panel import Panel
+from forecasting.transform import Transform
 
 DRAWS = 16  # of the parameters, each followed by its share of the paths
-SMALLEST = 1e-4  # spread of a shock when the scaled series has none
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,9 @@ class Sarima:
     estimated on all data, so that a rolling backtest searches twice a year. Only the last ``max_months``
     count: older regimes mislead and cost. ``order`` is (p, d, q), ``seasonal_order`` (P, D, Q); None = found.
     Below ``seasonal_from`` months the series is adjusted for its season and the model is not seasonal.
+    ``outliers`` that are looked for at these orders: ``none``, or some of ao (one month), ls (level shift), tc (fades
+    by 0.7 a month). ``breaks`` are months such as "2022-03" from which a step is estimated, in series with months on
+    both sides.
     """
 
     order: tuple[int, int, int] | None = None
@@ -45,18 +52,39 @@ class Sarima:
     max_months: int = 240
     seasonal_from: int = 72
     max_d: int = 1
+    outliers: str = "ao,ls"
+    breaks: tuple[str, ...] = ()
 
     name: ClassVar[str] = "sarima"
     min_months: ClassVar[int] = 24
 
+    def __post_init__(self) -> None:
+        Sought.named(self.outliers)
+        for month in self.breaks:
+            if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", str(month)):
+                raise ModelError(f"sarima: a break is a month such as 2022-03; found {month!r}.")
+
     def fit(self, panel: Panel) -> FittedEach:
-        return fit_each(self.name, self.min_months, panel, self._fit_one)
+        fitted = fit_each(self.name, self.min_months, panel, self._fit_one)
+        last = panel.last_known()
+        ones = {
+            series: _with_breaks_said(one, last[series], fitted.transforms[series])
+            for series, one in fitted.ones.items()
+        }
+        return replace(fitted, ones=ones)
 
     def _fit_one(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> One:
         chosen = self.choose(z, months, x)
         z, x = window(z, x, self.max_months)
+        given = self.given(months[-len(z) :])
         season = find_season(bridge(z)) if chosen.orders.adjusted else NONE
-        return adjusted(fit_orders(z - season.over(len(z)), x, chosen.orders, chosen.free), season, len(z))
+        fit = fit_orders(z - season.over(len(z)), x, chosen.orders, chosen.free, given, Sought.named(self.outliers))
+        return adjusted(fit, season, len(z))
+
+    def given(self, months: pd.PeriodIndex) -> tuple[Break, ...]:
+        """The steps that the settings name, where there are months (T) on both sides."""
+        steps = sorted({pd.Period(month, "M") for month in self.breaks})
+        return tuple(Break((one - months[0]).n, 1.0, given=True) for one in steps if months[0] < one <= months[-1])
 
     def pin(self, orders: Orders) -> Orders:
         """These orders with those that the settings fix."""
@@ -67,37 +95,10 @@ class Sarima:
     def choose(self, z: np.ndarray, months: pd.PeriodIndex, x: np.ndarray) -> Estimate:
         """Best orders for z (T) from its months up to the last June or December, as estimated on those."""
         until = seen(z, months, self.min_months)
-        known, x = map(standard, window(z[:until], x[:until], self.max_months))
+        known, x = window(z[:until], x[:until], self.max_months)
+        steps = effects(self.given(months[until - len(known) : until]), len(known))
+        known, x = standard(known), standard(np.column_stack([x, steps]))
         return _search(known.tobytes(), x.tobytes(), x.shape[1], self)
-
-
-@dataclass(frozen=True)
-class Regression:
-    """Generalised least squares at given φ, θ, Φ, Θ: errors (n), coefficients of holes, drift and covariates (c − 1).
-
-    ``unknown`` is the root of the coefficients' covariance over sigma²; ``used`` months count, ``free`` to estimate it.
-    """
-
-    params: np.ndarray
-    errors: np.ndarray
-    beta: np.ndarray
-    unknown: np.ndarray
-    used: int
-    free: int
-
-    @property
-    def sigma(self) -> float:
-        return max(float(np.sqrt(self.errors @ self.errors / self.free)), SMALLEST)
-
-
-def regression(orders: Orders, z: np.ndarray, columns: Columns) -> Regression:
-    """At these Fisher's z of partial autocorrelations."""
-    params = natural(orders.arma, z)
-    white, logdet, _, _ = whiten(orders.arma, params, columns.values, 0)
-    errors, beta, root, _, used = profile(white, logdet, columns.holes)
-    kept = np.diag(root) > 0
-    unknown = np.linalg.inv(root + np.diag(1.0 - kept)).T * kept[:, None] * kept
-    return Regression(params, errors, beta, unknown, used, max(used - len(params) - len(beta) + columns.holes, 3))
 
 
 @dataclass(frozen=True)
@@ -105,23 +106,27 @@ class Fit:
     """A regression with ARIMA errors on a scaled series z (T) with scaled covariates x (T × k), ready to go on.
 
     ``mode`` are Fisher's z of its partial autocorrelations, known but for ``vague``, the root of their covariance.
+    Shocks to come are ``wider`` than those left after breaks were found: as wide as with them, for what came may come.
     """
 
     orders: Orders
     z: np.ndarray
     x: np.ndarray
+    breaks: tuple[Break, ...]
     columns: Columns
     mode: np.ndarray
     vague: np.ndarray
     covariates: tuple[np.ndarray, np.ndarray]
     level: float
     scale: float
+    wider: float
     summary: dict[str, Any]
 
     def simulate(self, steps: int, x: np.ndarray, paths: int, rng: np.random.Generator) -> np.ndarray:
         centre, width = self.covariates
         x = np.vstack([self.x, (x.reshape(steps, -1) - centre) / width])
-        ahead = difference(regressors(self.orders, x, 1 - len(self.z)), self.orders.d, self.orders.D)[-steps:]
+        whole = np.column_stack([effects(self.breaks, len(x)), x])
+        ahead = difference(regressors(self.orders, whole, 1 - len(self.z)), self.orders.d, self.orders.D)[-steps:]
         u = rng.standard_normal((DRAWS // 2, len(self.mode))) if len(self.mode) else np.zeros((0, 0))
         drawn = np.empty((paths, steps))
         modes = np.clip(self.mode + np.vstack([u, -u]) @ self.vague.T, -EDGE, EDGE) if len(u) else [self.mode]
@@ -135,7 +140,7 @@ class Fit:
         by, holes, steps = regression(self.orders, mode, self.columns), self.columns.holes, len(ahead)
         _, _, means, root = whiten(self.orders.arma, by.params, self.columns.values, steps)
         # one draw of the unknown spread for a path: tails of Student's t, as short histories deserve
-        spread = by.sigma * np.sqrt(by.free / rng.chisquare(by.free, paths))[:, None]
+        spread = self.wider * by.sigma * np.sqrt(by.free / rng.chisquare(by.free, paths))[:, None]
         beta = by.beta + spread * (rng.standard_normal((paths, len(by.beta))) @ by.unknown.T)
         drawn = means[0] - beta @ means[1:] + beta[:, holes:] @ ahead.T
         drawn += spread * (rng.standard_normal((paths, steps)) @ root.T)
@@ -145,11 +150,22 @@ class Fit:
         past[:, recent[recent >= 0]] += beta[:, :holes][:, recent >= 0]
         return integrate(drawn, past, self.orders)
 
+    def said(self, months: pd.PeriodIndex, transform: Transform) -> tuple[str, ...]:
+        """Its breaks in words: changes on the scale of the figures in the month of the break; months (T)."""
+        first = self.columns.holes + self.orders.drift
+        by = regression(self.orders, self.mode, self.columns)
+        size = self.scale * by.beta[first : first + len(self.breaks)]
+        here = self.level + self.scale * bridge(self.z)[[one.at for one in self.breaks]]
+        before, after = transform.inverse(here - size), transform.inverse(here)
+        known = before > 0.0
+        return said(self.breaks, np.where(known, after / np.where(known, before, 1.0) - 1.0, np.nan), months)
+
     def results(self) -> Any:
         """The same model and parameters as a result of statsmodels, on the scaled series, for its diagnostics."""
         from statsmodels.tsa.statespace.sarimax import SARIMAX
 
-        X = regressors(self.orders, self.x, 1 - len(self.x))
+        x = np.column_stack([effects(self.breaks, len(self.x)), self.x])
+        X = regressors(self.orders, x, 1 - len(x))
         seasonal = (self.orders.P, self.orders.D, self.orders.Q, SEASON)
         model = SARIMAX(
             self.z,
@@ -162,12 +178,18 @@ class Fit:
         return model.smooth(np.r_[by.beta[self.columns.holes :], by.params, by.sigma**2])
 
 
+def _with_breaks_said(one: One, last: pd.Period, transform: Transform) -> One:
+    """The model with its breaks among what was chosen; ``last`` is its last month."""
+    assert isinstance(one, (Fit, Adjusted))
+    fit = one.inner if isinstance(one, Adjusted) else one
+    assert isinstance(fit, Fit)
+    breaks = fit.said(pd.period_range(end=last, periods=len(fit.z), freq="M"), transform)
+    return replace(one, summary={**one.summary, "chosen": ", ".join([one.summary["chosen"], *breaks])})
+
+
 def integrate(w: np.ndarray, past: np.ndarray, orders: Orders) -> np.ndarray:
     """Levels (P × h) from their differences w (P × h) and the levels before (P × 12 D + d)."""
-    yearly = np.r_[1.0, np.zeros(SEASON - 1), -1.0]
-    lags = np.ones(1)
-    for factor in [np.array([1.0, -1.0])] * orders.d + [yearly] * orders.D:
-        lags = np.convolve(lags, factor)
+    lags = polynomial(orders)
     back = past.shape[1]
     z = np.hstack([past, w])
     for at in range(back, z.shape[1]):
@@ -196,18 +218,25 @@ def _search(z: bytes, x: bytes, k: int, settings: Sarima) -> Estimate:
     return replace(best, orders=replace(best.orders, adjusted=not moving))
 
 
-def fit_orders(z: np.ndarray, x: np.ndarray, orders: Orders, start: np.ndarray | None = None) -> Fit:
-    """Estimate these orders on z (T) with covariates x (T × k), from ``start`` if there is one."""
+def fit_orders(
+    z: np.ndarray,
+    x: np.ndarray,
+    orders: Orders,
+    start: np.ndarray | None = None,
+    given: tuple[Break, ...] = (),
+    sought: Sought = Sought(),  # noqa: B008 (frozen)
+) -> Fit:
+    """Estimate these orders on z (T) with covariates x (T × k), from ``start`` if there is one; find breaks."""
     centre, width = x.mean(axis=0), np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
     w = difference(bridge(z), orders.d, orders.D)
     level, scale = float(z[-1]), float(np.std(w)) if np.ptp(w) > 1e-9 * (1.0 + np.nanmax(np.abs(z))) else 1.0
     z, x = (z - level) / scale, (x - centre) / width
-    columns = Columns.of(z, x, orders)
-    found = columns.estimate(orders, begin(orders) if start is None else start)
+    breaks, columns, found = seek(z, x, orders, begin(orders) if start is None else start, given, sought)
     by = regression(orders, found.free, columns)
     if not (np.isfinite(found.loglik) and np.isfinite(by.beta).all()):
         raise ModelError(f"sarima did not converge for {orders}: give other orders or use a simpler model.")
     vague = np.linalg.inv(np.linalg.cholesky(found.precision)).T
+    before = regression(orders, found.free, with_breaks(z, x, orders, given)) if breaks != given else by
     k = by.used - by.free + 1
     summary = {
         "chosen": str(orders),
@@ -217,4 +246,5 @@ def fit_orders(z: np.ndarray, x: np.ndarray, orders: Orders, start: np.ndarray |
         "n_months": int((~np.isnan(z)).sum()),
         "converged": found.settled,
     }
-    return Fit(orders, z, x, columns, found.free, vague, (centre, width), level, scale, summary)
+    wider = before.sigma / by.sigma
+    return Fit(orders, z, x, breaks, columns, found.free, vague, (centre, width), level, scale, wider, summary)

@@ -305,13 +305,14 @@ def theta_follow(
     """Paths (P × h) after t months with this level and line, with these shocks (h × P)."""
     steps, paths = shocks.shape
     made = np.empty((paths, steps))
-    for p in range(paths):
-        a, m, b = level, mean, slope
-        for h in range(steps):
-            y = a + weight * pull(t + h, m, b, alpha) + shocks[h, p]
+    levels, means, slopes = np.full(paths, level), np.full(paths, mean), np.full(paths, slope)
+    for h in range(steps):
+        by_mean, by_slope = pull(t + h, 1.0, 0.0, alpha), pull(t + h, 0.0, 1.0, alpha)
+        for p in range(paths):
+            y = levels[p] + weight * (by_mean * means[p] + by_slope * slopes[p]) + shocks[h, p]
             made[p, h] = y
-            a += alpha * (y - a)
-            m, b = line_after(t + h, m, b, y)
+            levels[p] += alpha * (y - levels[p])
+            means[p], slopes[p] = line_after(t + h, means[p], slopes[p], y)
     return made
 
 
