@@ -99,6 +99,7 @@ class Chunk:
     """What a worker gets: some series, and the file that the rows of each name go to."""
 
     task: Task
+    past: Mapping[pd.Period, Wanted]
     files: Mapping[str, Path]
     members: Mapping[str, Forecaster]
     pool: Ensemble
@@ -128,10 +129,11 @@ def of_ours(
         {one: folder / f"{one}-{digest.hexdigest()[:12]}-{at:04d}.parquet" for one in names} for at in range(len(parts))
     ]
     todo = [at for at, found in enumerate(files) if not all(_said(one).exists() for one in found.values())]
+    past = _past(task) if todo and CHAIN in names else {}
     learned, taught = {}, Said()
     if todo and any(getattr(one, "learns_across_series", False) for one in members.values()):
-        learned, taught = _teach(task, members, CHAIN in names, workers)
-    jobs = [Chunk(parts[at], files[at], members | learned, pool, paths, seed) for at in todo]
+        learned, taught = _teach(task, members, past, workers)
+    jobs = [Chunk(parts[at], _of(past, parts[at]), files[at], members | learned, pool, paths, seed) for at in todo]
     for at, said in zip(todo, map_tasks(_forecast, jobs, workers, progress), strict=True):
         for name in names:
             extra = sum(taught.seconds.get(one, 0.0) for one in _parts(name, pool)) / len(todo)
@@ -171,16 +173,32 @@ def _chunks(task: Task) -> list[Task]:
     return [replace(task, y=task.y.iloc[:, at : at + size]) for at in range(0, len(task.series), size)]
 
 
-def _wanted(task: Task, chained: bool) -> tuple[Wanted, dict[pd.Period, Wanted]]:
-    """What is scored or learned from at each cutoff; by scored cutoff the earlier ones that calibrate it."""
-    scored = {one: here for one in task.cutoffs if (here := task.wanted(one))}
-    past: dict[pd.Period, Wanted] = {}
-    whole = dict(scored)
-    for cutoff, series in scored.items() if chained else ():
-        past[cutoff] = dict(pipeline.calibration_origins(task.panel(cutoff), series, Ensemble.min_months))
-        for earlier, here in past[cutoff].items():
+def _past(task: Task) -> dict[pd.Period, Wanted]:
+    """By scored cutoff the earlier ones that calibrate it; how many depends on the number of series."""
+    steps = min(task.horizon, pipeline.CALIBRATION_HORIZON)
+    return {
+        cutoff: dict(pipeline.calibration_origins(task.panel(cutoff), series, Ensemble.min_months, steps))
+        for cutoff in task.cutoffs
+        if (series := task.wanted(cutoff))
+    }
+
+
+def _of(past: Mapping[pd.Period, Wanted], task: Task) -> dict[pd.Period, Wanted]:
+    """The same for the series of this task alone."""
+    mine = set(task.series)
+    return {
+        cutoff: {one: here for one, series in found.items() if (here := tuple(s for s in series if s in mine))}
+        for cutoff, found in past.items()
+    }
+
+
+def _wanted(task: Task, past: Mapping[pd.Period, Wanted]) -> Wanted:
+    """What is scored or learned from at each cutoff."""
+    whole = {one: here for one in task.cutoffs if (here := task.wanted(one))}
+    for found in past.values():
+        for earlier, here in found.items():
             whole[earlier] = tuple(dict.fromkeys((*whole.get(earlier, ()), *here)))
-    return dict(sorted(whole.items())), past
+    return dict(sorted(whole.items()))
 
 
 def _known(task: Task, wanted: Wanted, cutoff: pd.Period) -> Panel:
@@ -191,10 +209,10 @@ def _known(task: Task, wanted: Wanted, cutoff: pd.Period) -> Panel:
 
 
 def _teach(
-    task: Task, members: Mapping[str, Forecaster], chained: bool, workers: int
+    task: Task, members: Mapping[str, Forecaster], past: Mapping[pd.Period, Wanted], workers: int
 ) -> tuple[dict[str, Forecaster], Said]:
     """What learns across series, taught at every cutoff on a sample; tasks are half-years, which share their trees."""
-    wanted, _ = _wanted(task, chained)
+    wanted = _wanted(task, past)
     learned: dict[str, Forecaster] = {}
     seconds, failures = {}, []
     for name, part in members.items():
@@ -241,7 +259,7 @@ class Raw:
 def _forecast(chunk: Chunk) -> Said:
     """All names for some series: fitted, combined, reduced to quantiles, written."""
     names = list(chunk.files)
-    wanted, past = _wanted(chunk.task, CHAIN in names)
+    wanted = _wanted(chunk.task, chunk.past)
     pooled = CHAIN in names or chunk.pool.name in names
     raw = {
         name: _raw(part, chunk, wanted, _counts(name, chunk, pooled)) for name, part in chunk.members.items() if wanted
@@ -252,7 +270,7 @@ def _forecast(chunk: Chunk) -> Said:
         for cutoff in chunk.task.cutoffs:
             if not chunk.task.wanted(cutoff):
                 continue
-            made, took = _made(name, cutoff, raw, past.get(cutoff, {}), chunk)
+            made, took = _made(name, cutoff, raw, chunk.past.get(cutoff, {}), chunk)
             seconds[name] += took
             if made is not None:
                 tables += _tables(made, name, cutoff, chunk.task)
