@@ -34,6 +34,7 @@ CHAIN = "tradecast"
 over the series of a chunk."""
 
 CHUNK = 100
+POOL = 750  # series that are calibrated together
 FEWEST_CHUNKS = 4
 
 Wanted = dict[pd.Period, tuple[str, ...]]
@@ -124,7 +125,7 @@ def of_ours(
     members: dict[str, Forecaster] = {one: forecaster(one) for name in names for one in _parts(name, pool)}
     digest = hashlib.sha256(repr((pool, list(members.values()), paths, seed, task.horizon, task.cutoffs)).encode())
     digest.update(pd.util.hash_pandas_object(task.y).to_numpy().tobytes())
-    parts = _chunks(task)
+    parts = _chunks(task, CHAIN in names)
     files = [
         {one: folder / f"{one}-{digest.hexdigest()[:12]}-{at:04d}.parquet" for one in names} for at in range(len(parts))
     ]
@@ -168,8 +169,8 @@ def _parts(name: str, pool: Ensemble) -> tuple[str, ...]:
     return pool.members if name in (CHAIN, pool.name) else (name,)
 
 
-def _chunks(task: Task) -> list[Task]:
-    size = min(-(-len(task.series) // FEWEST_CHUNKS), CHUNK)
+def _chunks(task: Task, calibrated: bool) -> list[Task]:
+    size = POOL if calibrated else min(-(-len(task.series) // FEWEST_CHUNKS), CHUNK)
     return [replace(task, y=task.y.iloc[:, at : at + size]) for at in range(0, len(task.series), size)]
 
 
