@@ -568,7 +568,7 @@ def _past(
     here = folds[at]
     months = here.plan.learned[list(series)].notna().sum()
     short = {one: months[one] < SHORT_MONTHS for one in series}
-    live = pipeline.backs_of_kinds(sum(short.values()), len(short) - sum(short.values()), len(here.future))
+    live = pipeline.backs_of_kinds(len(series), len(here.future))
     taken: dict[str, list[pd.Period]] = {one: [] for one in series}
     for then in range(at - 1, -1, -1):
         earlier, cutoff = made[then], folds[then].cutoff

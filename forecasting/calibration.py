@@ -20,8 +20,13 @@ SHORT_MONTHS = 60
 """Series with less history than this are calibrated together: their models are overconfident in the same way."""
 
 MANY = 500
-"""Past forecasts of a pool whose tail speaks for itself, however few cutoffs they come from."""
+"""Past forecasts of a pool whose size speaks for itself, however few cutoffs they come from."""
 
+ALIKE = 0.8
+"""Of the shortest history that is calibrated now: forecasts from still shorter ones were worse for that alone."""
+
+FEWEST = 60  # past forecasts that make a pool
+FORECASTS_A_CUTOFF = 500.0  # of one pool, that say as much of the tails as one more cutoff does
 _SHRINK_ORIGINS = 8.0
 _CALM_ORIGINS = 6.0
 _WIDEST = 5.0  # factor beyond which an interval says nothing any more
@@ -86,8 +91,8 @@ def learn(
 ) -> Calibration:
     """Split-conformal factors (Vovk et al. 2005; Lei et al. 2018) on the modelling scale.
 
-    A past error is measured in half-widths of its own interval. Errors are pooled over series of alike history
-    length, each first divided by its series' own typical size, which is shrunk to the pool's by the number of origins.
+    A past error is measured in half-widths of its own interval. Errors of forecasts from histories of alike length
+    are pooled, each first divided by its series' own typical size, which is shrunk to the pool's by the number of origins.
     """
     series = list(months_known)
     if rows.empty:
@@ -97,22 +102,36 @@ def learn(
         )
     stretch, scores = _measured(rows, transforms)
     origins = rows.groupby("series")["cutoff"].nunique().to_dict()
-    short = np.array([months_known[one] < SHORT_MONTHS for one in rows["series"]])
+    short = (rows["months_known"] < SHORT_MONTHS).to_numpy()
     factors: dict[str, np.ndarray] = {}
     for is_short in (True, False):
         members = [one for one in series if (months_known[one] < SHORT_MONTHS) is is_short]
-        pool = short == is_short if (short == is_short).any() else np.ones(len(rows), dtype=bool)
+        pool = _alike(rows, short == is_short, [months_known[one] for one in members])
         own, judged = _own_sizes(rows[pool], stretch[pool])
         table = _pooled(rows[pool], stretch[pool] / judged[:, None], horizon)
         cutoffs = rows.loc[pool, "cutoff"].nunique()
-        table = _calm_tails(table, cutoffs)
-        many = rows[pool].groupby("series")["cutoff"].nunique().sum() >= MANY
+        made = _forecasts(rows[pool])
+        table = _calm_tails(table, max(cutoffs, made / FORECASTS_A_CUTOFF))
         shared = min(cutoffs, MIN_ORIGINS - 1)
         for one in members:
-            backing = MIN_ORIGINS if many else origins.get(one, 0) or shared
+            backing = MIN_ORIGINS if made >= MANY else origins.get(one, 0) or shared
             factors[one] = _widened(_increasing(own.get(one, 1.0) * table), backing)
     wide = rows.assign(score=scores).pivot_table(index=["cutoff", "step"], columns="series", values="score")
     return Calibration(factors, {one: int(origins.get(one, 0)) for one in series}, wide)
+
+
+def _alike(rows: pd.DataFrame, kind: np.ndarray, now: Sequence[int]) -> np.ndarray:
+    """Which rows (N) speak for series of so many months: of the kind and not shorter; or not shorter; or any."""
+    long_enough = (rows["months_known"] >= ALIKE * min(now, default=0)).to_numpy()
+    for pool in (kind & long_enough, long_enough, kind):
+        if _forecasts(rows[pool]) >= FEWEST:
+            return np.asarray(pool)
+    return kind if kind.any() else np.ones(len(kind), dtype=bool)
+
+
+def _forecasts(rows: pd.DataFrame) -> int:
+    """Series times the cutoffs that each was forecast from."""
+    return int(rows.groupby("series")["cutoff"].nunique().sum())
 
 
 def _measured(rows: pd.DataFrame, transforms: Mapping[str, Transform]) -> tuple[np.ndarray, np.ndarray]:
@@ -176,7 +195,7 @@ def _pooled(rows: pd.DataFrame, stretch: np.ndarray, horizon: int) -> np.ndarray
     return table
 
 
-def _calm_tails(table: np.ndarray, cutoffs: int) -> np.ndarray:
+def _calm_tails(table: np.ndarray, cutoffs: float) -> np.ndarray:
     """Factors whose ratio to the 80 % one is drawn towards one by the number of cutoffs.
 
     The scale is learned from all errors, the tail from a few: for three years after a crisis its errors fill it

@@ -26,7 +26,7 @@ LONG_ORIGINS = 12
 LONG_SPACING = 3
 CALIBRATION_HORIZON = 18
 ENOUGH = 1_000
-"""Past forecasts (cutoffs times series of a like history) beyond which no further cutoff is learned from."""
+"""Past forecasts (cutoffs times series) beyond which no further cutoff is learned from."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def calibration_origins(
     """
     counted = panel.y[list(series)].notna().to_numpy().cumsum(axis=0)
     short = counted[-1] < calibration.SHORT_MONTHS
-    backs = backs_of_kinds(int(short.sum()), int((~short).sum()), steps)
+    backs = backs_of_kinds(len(series), steps)
     origins = []
     for back in sorted({*backs[0], *backs[1]}, reverse=True):
         cutoff = panel.cutoff - back
@@ -162,14 +162,14 @@ def calibration_origins(
     return origins
 
 
-def backs_of_kinds(short: int, long: int, steps: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Months back from the last cutoff to those that are learned from, for so many short and so many long series."""
-    return _backs(short, steps, SHORT_ORIGINS, 1), _backs(long, steps, LONG_ORIGINS, LONG_SPACING)
+def backs_of_kinds(series: int, steps: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Months back from the last cutoff to those that are learned from, of short histories and of long ones."""
+    return _backs(series, steps, SHORT_ORIGINS, 1), _backs(series, steps, LONG_ORIGINS, LONG_SPACING)
 
 
 def _backs(series: int, steps: int, most: int, spacing: int) -> tuple[int, ...]:
-    count = min(-(-ENOUGH // max(series, 1)), most)
-    apart = max(spacing, min(steps, most * spacing // count))
+    count = min(-(-ENOUGH // series), most)
+    apart = spacing if count == most else max(spacing, min(steps, LONG_ORIGINS * LONG_SPACING // count))
     return tuple(apart * one for one in range(1, count + 1))
 
 
