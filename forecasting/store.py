@@ -37,7 +37,7 @@ from forecasting.observations import OBSERVATION_COLUMNS
 PACKAGE = Path(__file__).resolve().parent
 # Modules that only fetch or show decide no number; all others are part of a cache key.
 SHOWING = re.compile(
-    r"(cli|sources)|(plot|units|report|tracking|scores|significance|leaderboard|backtest|experiments_file|champion|served)\w*\.py"
+    r"(cli|sources)|(plot|units|report|tracking|scores|significance|leaderboard|backtest|experiments_file|champion|served|vintage|update)\w*\.py"
 )
 DECIDING_PACKAGES = ("numpy", "scipy", "pandas", "statsmodels", "scikit-learn")
 MEGABYTE = 1_000_000
@@ -105,6 +105,11 @@ def read_stored_observations(folder: Path) -> pd.DataFrame:
 def read_facts(folder: Path) -> pd.DataFrame:
     """Published figures to hold against the tables, every cell as printed."""
     return _read_csv(folder / "press_facts.csv")
+
+
+def read_published_facts(path: Path) -> pd.DataFrame:
+    """Single published figures to reconstruct months from, every cell as printed."""
+    return _read_csv(path)
 
 
 def file_digest(path: Path) -> str:
