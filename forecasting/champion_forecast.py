@@ -30,7 +30,7 @@ class Share:
 
 def forecast(request: Request, progress: Progress = silent) -> Outlook:
     """The forecast of what was asked for; its numbers are those of ``--model NAME`` for the same series."""
-    dataset = workflow.load(request.data)
+    dataset = workflow.load(request.data, request.as_of_day)
     made = []
     for share in shares(request, dataset):
         asked = replace(request, model=share.model, settings=share.settings, only=frozenset(share.series))
@@ -41,7 +41,7 @@ def forecast(request: Request, progress: Progress = silent) -> Outlook:
 
 def cube(request: Request, progress: Progress = silent) -> Cube:
     """The paths behind ``forecast``: every group of series by the model in force for it."""
-    dataset = workflow.load(request.data)
+    dataset = workflow.load(request.data, request.as_of_day)
     parts = shares(request, dataset)
     made = [
         workflow.cube(

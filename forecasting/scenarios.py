@@ -93,7 +93,7 @@ def read(names: Sequence[str]) -> tuple[Scenario, ...]:
 
 def prepare(scenarios: Sequence[Scenario], request: Request, dataset: Dataset | None = None) -> tuple[Ready, ...]:
     """Every scenario held against the data: targets, dates, units, clashes."""
-    dataset = dataset or workflow.load(request.data)
+    dataset = dataset or workflow.load(request.data, request.as_of_day)
     seen = workflow.as_of(dataset.panel, request.as_of)
     known = {one: seen.y[one].dropna().index for one in map(str, seen.y.columns)}
     last = {one: pd.Period(months[-1], "M") for one, months in known.items() if len(months)}
@@ -103,7 +103,7 @@ def prepare(scenarios: Sequence[Scenario], request: Request, dataset: Dataset | 
 
 def normal_levels(scenario: Scenario, request: Request) -> list[str]:
     """What each lift goes back to, and on how many months that rests."""
-    dataset = workflow.load(request.data)
+    dataset = workflow.load(request.data, request.as_of_day)
     lines = []
     for one in scenario.assumptions:
         if one.since is None:
@@ -168,7 +168,7 @@ def worlds(
     progress: Progress = silent,
 ) -> Worlds:
     """Forecast once, and impose each scenario on the same paths."""
-    dataset = workflow.load(request.data)
+    dataset = workflow.load(request.data, request.as_of_day)
     prepared = prepare(scenarios, request, dataset)
     settled = tuple(one.scenario for one in prepared)
     if request.horizon is None:

@@ -55,6 +55,29 @@ def read_precedence(folder: Path) -> Precedence:
     return Precedence(tuple(tuple(of) for of in found))
 
 
+def attribution(name: str) -> str:
+    """The line that a source wants printed; the name of a source that is read no more."""
+    from forecasting.sources.registry import SOURCES, source
+
+    line = source(name).attribution.strip() if name in SOURCES else f"Source: {name}"
+    return line if line.endswith(".") else f"{line}."
+
+
+def described(folder: Path, catalogue: Catalogue) -> Catalogue:
+    """The catalogue with the series that the sources of the store declare themselves, such as exchange rates."""
+    names = list(last_seen(folder)["source"])
+    return with_declared(catalogue, names)
+
+
+def with_declared(catalogue: Catalogue, names: Sequence[str]) -> Catalogue:
+    """The catalogue with the series that these sources declare."""
+    from forecasting.sources.registry import SOURCES, source
+
+    declared = [one for name in names if name in SOURCES for one in getattr(source(name), "declares", ())]
+    new = {one.id: one for one in declared if one.id not in catalogue}
+    return Catalogue((*catalogue.entries, *new.values())) if new else catalogue
+
+
 # --- Raw bytes -------------------------------------------------------------------------------------------
 
 

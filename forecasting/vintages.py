@@ -26,7 +26,8 @@ ESTIMATES = ("reconstructed", "published_in_press", "implied")
 # A later stage stands before an earlier one; "latest" is whatever the calendar had reached on its day.
 STAGE_RANK = {
     **{stage: at - len(ESTIMATES) for at, stage in enumerate(ESTIMATES)},
-    "as_given": 0, "provisional": 1, "nine_digit": 2, "detailed": 3, "revised": 4, "fixed": 5,
+    "as_given": 0, "estimated": 0, "provisional": 1, "nine_digit": 2, "detailed": 3, "published": 3, "revised": 4,
+    "fixed": 5,
 }  # fmt: skip
 PROVISIONAL = ("provisional", "nine_digit")
 FIXED_MONTH, FIXED_DAY = 3, 20
@@ -281,6 +282,16 @@ def observations_of(standing: pd.DataFrame, catalogue: Catalogue) -> pd.DataFram
         source=standing["source"].where(ours, standing["raw"]),
     )
     return table[list(OBSERVATION_COLUMNS)]
+
+
+def as_known(standing: pd.DataFrame, day: date) -> list[str]:
+    """What to say beside figures as they stood on a day: of which no first release is kept."""
+    later = sorted(standing.loc[standing["stage"] == "latest", "series"].unique())
+    said = [f"Figures as known on {day}."]
+    if later:
+        some = f"{', '.join(later[:2])}{' …' if later[2:] else ''}"
+        said.append(f"Of {len(later)} series ({some}) first figures were not kept: later revisions stand in for them.")
+    return said
 
 
 # --- How values were revised -----------------------------------------------------------------------------
