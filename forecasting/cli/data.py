@@ -9,12 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from forecasting.cli.console import console as make_console
+from forecasting.cli.reconstruct import reconstruct
 from forecasting.errors import DataError, ForecastingError
 
 app = typer.Typer(
     help="The figures: what there is, one series in full, and whether they can be right.",
     no_args_is_help=True,
 )
+
+app.command("reconstruct")(reconstruct)
 
 DataOption = Annotated[Path | None, typer.Option("--data", help="Your own file instead of the official figures.")]
 
