@@ -50,6 +50,21 @@ KNOWN_CODES = {
     ("imports", "food"): "0+1",
 }  # fmt: skip
 
+# Areas as the press release and the headings of the time series write them; the world is a partner too.
+AREAS = {
+    "WORLD": "world", "USA": "us", "CANADA": "ca", "CHINA": "cn", "HG KONG": "hk", "TAIWAN": "tw", "R KOREA": "kr",
+    "SNGAPOR": "sg", "THAILND": "th", "MALYSIA": "my", "INDNSIA": "id", "PHILPIN": "ph", "VIETNAM": "vn",
+    "INDIA": "in", "AUSTRAL": "au", "NEWZELD": "nz", "BRAZIL": "br", "MEXICO": "mx", "CHILE": "cl", "GERMANY": "de",
+    "U KING": "gb", "FRANCE": "fr", "NETHLDS": "nl", "ITALY": "it", "BELGIUM": "be", "SWITZLD": "ch", "SWEDEN": "se",
+    "IRELAND": "ie", "SPAIN": "es", "RUSSIA": "ru", "U ARB E": "ae", "SU ARAB": "sa", "KUWAIT": "kw", "QATAR": "qa",
+    "OMAN": "om", "IRAN": "ir", "S AFRCA": "za",
+    "世界": "world", "アメリカ合衆国": "us", "アメリカ": "us", "米国": "us", "カナダ": "ca", "中国": "cn",
+    "中華人民共和国": "cn", "香港": "hk", "台湾": "tw", "大韓民国": "kr", "韓国": "kr", "シンガポール": "sg",
+    "タイ": "th", "マレーシア": "my", "インドネシア": "id", "フィリピン": "ph", "ベトナム": "vn",
+    "インド": "in", "オーストラリア": "au", "ドイツ": "de", "英国": "gb", "フランス": "fr", "ロシア": "ru",
+    "サウジアラビア": "sa", "アラブ首長国連邦": "ae",
+}  # fmt: skip
+
 TOTAL = "0~9"
 _NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+|\d{1,18}")
 
