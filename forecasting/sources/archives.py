@@ -39,8 +39,8 @@ def members(raw: Raw) -> list[tuple[str, bytes]]:
                 found.append((one.filename, content))
     except _BROKEN as error:
         raise DataError(
-            f"{raw.address}: expected a whole, unlocked ZIP, found one that cannot be unpacked ({type(error).__name__}):"
-            " fetch it again, or unpack it by hand and ingest the files."
+            f"{raw.address}: expected a whole, unlocked ZIP, found one that cannot be unpacked"
+            f" ({type(error).__name__}): fetch it again, or unpack it by hand and ingest the files."
         ) from None
     return found
 
@@ -54,6 +54,6 @@ def _unpacked(archive: zipfile.ZipFile, one: zipfile.ZipInfo, raw: Raw, before: 
             if total > MOST_BYTES or (total > _SMALL and total > MOST_RATIO * len(raw.content)):
                 raise DataError(
                     f"{raw.address}: expected a ZIP of at most {MOST_BYTES:,} bytes, {MOST_RATIO} times its size,"
-                    " found more (a zip bomb?): nothing was read; unpack it by hand if you trust it."
+                    " found more (a zip bomb?): nothing was read."
                 )
     return bytes(made)
