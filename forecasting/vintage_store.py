@@ -85,9 +85,18 @@ def keep_raw(folder: Path, content: bytes, ending: str = "bin") -> Path:
     """Keep these bytes for ever under their hash; they are there already if anyone kept them before."""
     digest = hashlib.sha256(content).hexdigest()
     path = folder / RAW / digest[:2] / f"{digest}.{ending}"
-    if not any(path.parent.glob(f"{digest}.*")):
+    if raw_bytes(folder, digest) is None:
         _put(content, path)
     return path
+
+
+def raw_bytes(folder: Path, digest: str) -> bytes | None:
+    """The bytes that were kept under this hash; None if they are not there, or no longer those."""
+    for path in (folder / RAW / digest[:2]).glob(f"{digest}.*"):
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() == digest:
+            return content
+    return None
 
 
 def _put(content: bytes, path: Path) -> None:
@@ -171,13 +180,18 @@ def append(
     ``records`` has the columns of a reading; ``now`` (UTC) becomes their ``seen``. New is what neither the parts nor
     the ``carried`` records say. Nothing new: no part.
     """
-    seen = pd.Timestamp(now).tz_convert(None) if now.tzinfo else pd.Timestamp(now)
-    fresh = vintages.checked(_typed(records.assign(seen=seen)), catalogue, "The records")
+    fresh = stamped(records, now, catalogue, "The records")
     kept = history(folder, tuple(fresh["series"].unique()))
     fresh = vintages.news(fresh, pd.concat([carried, kept], ignore_index=True))
     if len(fresh):
-        write_part(folder, fresh[list(COLUMNS)], seen.date())
+        write_part(folder, fresh[list(COLUMNS)], fresh["seen"].iloc[0].date())
     return fresh
+
+
+def stamped(records: pd.DataFrame, now: datetime, catalogue: Catalogue, where: str) -> pd.DataFrame:
+    """Records of a reading with the time at which they were seen (UTC), if every one can be true."""
+    seen = pd.Timestamp(now).tz_convert(None) if now.tzinfo else pd.Timestamp(now)
+    return vintages.checked(_typed(records.assign(seen=seen)), catalogue, where)
 
 
 def write_part(folder: Path, records: pd.DataFrame, day: date) -> Path:
