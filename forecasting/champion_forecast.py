@@ -28,9 +28,9 @@ class Share:
     why: tuple[str, ...] = ()
 
 
-def forecast(request: Request, progress: Progress = silent) -> Outlook:
+def forecast(request: Request, progress: Progress = silent, dataset: Dataset | None = None) -> Outlook:
     """The forecast of what was asked for; its numbers are those of ``--model NAME`` for the same series."""
-    dataset = workflow.load(request.data, request.as_of_day)
+    dataset = dataset or workflow.load(request.data, request.as_of_day)
     made = []
     for share in shares(request, dataset):
         asked = replace(request, model=share.model, settings=share.settings, only=frozenset(share.series))

@@ -112,6 +112,22 @@ def read_published_facts(path: Path) -> pd.DataFrame:
     return _read_csv(path)
 
 
+def read_forecast_table(path: Path) -> pd.DataFrame:
+    """A table that ``write_table`` wrote, numbers as numbers."""
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
+        ".csv": pd.read_csv, ".json": pd.read_json, ".parquet": pd.read_parquet, ".xlsx": pd.read_excel
+    }  # fmt: skip
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path} has no known ending: use {', '.join(readers)}.")
+    try:
+        return reader(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist: name a table that `tradecast forecast --out` wrote.") from error
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:  # pyarrow's errors are ValueErrors
+        raise DataError(f"{path} cannot be read as a table: {' '.join(str(error).split())}") from error
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
     try:
