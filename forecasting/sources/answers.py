@@ -32,7 +32,7 @@ from forecasting.units import MONEY, conversion
 
 LARGEST = 64 * 2**20  # a hundred times the largest of these files
 UNPACKED = 48 * 2**20
-MOST_ROWS, MOST_COLUMNS = 4000, 400
+MOST_ROWS, MOST_COLUMNS = 4000, 200
 _KEYS = re.compile(r"((?:appid|subscription-key|key|token)=)[^&#\s]*", re.IGNORECASE)
 _MISSING = frozenset({"", "-", "–", "—", ".", "..", "...", "***", "x", "n.a.", "n/a", "na", "nan", "null"})
 _NUMBER = re.compile(r"[+-]?((\d{1,3}(,\d{3})+|\d+)(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
@@ -352,5 +352,10 @@ def _sheets(raw: Raw, wanted: re.Pattern[str]) -> Iterator[Sheet]:
 
 
 def _cell(cell: Any) -> Cell:
-    styled = cell.value is not None and getattr(cell, "font", None)
-    return Cell(cell.value, bool(styled and styled.i))
+    if cell.value is None:
+        return _EMPTY
+    font = getattr(cell, "font", None)
+    return Cell(cell.value, bool(font and font.i))
+
+
+_EMPTY = Cell(None)
