@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
 
 import requests
+import urllib3
 
 from forecasting.errors import SourceError
 from forecasting.seeds import stream
@@ -106,7 +107,7 @@ class Client:
             raise _error(
                 download.address, "found a certificate that cannot be checked", "check the clock and the network"
             ) from None
-        except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+        except (requests.exceptions.ConnectionError, urllib3.exceptions.HTTPError) as error:
             download.trouble = _broken(error, len(download.body))
         except requests.exceptions.Timeout:
             download.trouble = "no answer in time"
@@ -162,7 +163,8 @@ class Client:
         whole, most, until = download.whole(answer), self.limits.most_bytes, self.clock() + self.limits.whole
         if whole is not None and whole > most:
             raise _too_long(download.address, f"{whole:,} bytes announced", most)
-        for piece in answer.iter_content(_STEP):
+        # Unlike iter_content this hands over what came before a connection breaks, so that it can be continued.
+        while piece := answer.raw.read1(_STEP, decode_content=True):
             download.body += piece
             if len(download.body) > most:
                 raise _too_long(download.address, f"more than {most:,} bytes", most)
@@ -374,7 +376,7 @@ def redacted(url: str) -> str:
 
 def _broken(error: Exception, done: int) -> str:
     """In words of our own: the library's message holds the address with its key."""
-    if isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error):
+    if isinstance(error, (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError)) or "timed out" in str(error):
         return "no answer in time"
     return f"a connection that broke after {done:,} bytes" if done else "no connection"
 

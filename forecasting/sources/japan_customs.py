@@ -89,13 +89,14 @@ class Wanted:
 
 
 def wanted(catalogue: Catalogue) -> tuple[Wanted, ...]:
-    """The stored series of which Japan is the reporter, with a partner whose number is known or the world."""
+    """The stored series of which Japan is the reporter, with a partner whose number is known or the world.
+
+    Quantities of all goods together are left out: they have no unit.
+    """
     found = ((entry, Flow.of(entry)) for entry in catalogue.entries)
-    return tuple(
-        Wanted(entry, flow)
-        for entry, flow in found
-        if flow is not None and flow.reporter == REPORTER and (flow.partner in COUNTRIES or flow.partner == "world")
-    )
+    mine = (Wanted(entry, flow) for entry, flow in found if flow is not None and flow.reporter == REPORTER)
+    known = (one for one in mine if one.flow.partner in COUNTRIES or one.flow.partner == "world")
+    return tuple(one for one in known if one.flow.measure == "value" or not one.flow.total)
 
 
 def codes(text: str) -> tuple[str, ...]:

@@ -234,7 +234,7 @@ def _by_country(
     header: list[list[str]], title: str, months: dict[pd.Period, tuple[float | None, ...]], until: pd.Period, where: str
 ) -> Iterator[_Column]:
     """Columns Exp-Total, Imp-Total, Exp-ccc, Imp-ccc; in the current year a country may lag its area."""
-    if "千円" not in title and "thousand yen" not in title:
+    if "千円" not in title or re.search("百万|million", title, re.I):
         raise DataError(f"{where}: expected figures in thousand yen, found the title {shown(title)}: nothing was read.")
     names = {number_: partner for partner, number_ in COUNTRIES.items()}
     said = header[-1]
