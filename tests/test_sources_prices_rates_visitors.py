@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasting.catalogue import Catalogue, Series
-from forecasting.errors import DataError
+from forecasting.errors import DataError, SourceError
 from forecasting.sources import answers, fx, jnto_visitors, world_bank_prices
 from forecasting.sources.base import RECORD_COLUMNS, Address, Ask, Raw
 from forecasting.sources.declared import declared, with_declared
@@ -67,6 +67,11 @@ def test_rates_of_the_federal_reserve_and_of_the_ecb() -> None:
         "2026-07": 171.9,
         "2026-08": 172.104,
     }
+
+
+def test_a_page_in_place_of_rates_ends_the_plan() -> None:
+    with pytest.raises(SourceError, match=r"id=EXJPUS: found a web page"):
+        plan(fx.SOURCE, lambda at: made.raw("\n<!DOCTYPE html><html>", at.url))
 
 
 def test_rates_are_asked_one_series_a_request() -> None:
@@ -131,10 +136,12 @@ def test_the_workbook_is_found_on_its_page() -> None:
         '<a class=x href="https://thedocs.worldbank.org/en/doc/74e8-0050012026/related/CMO-Historical-Data-Monthly.xlsx">'
         'Monthly prices</a> <a href="/related/CMO-Historical-Data-Annual.xlsx">Annual</a><br><a>none</a>'
     )
-    found = plan(world_bank_prices.SOURCE, lambda at: made.raw(page, at.url))
+    found = plan(world_bank_prices.SOURCE, lambda at: made.raw(PINK if "xlsx" in at.url else page, at.url))
     assert found[1].url.endswith("0050012026/related/CMO-Historical-Data-Monthly.xlsx")
     with pytest.raises(DataError, match="found 0 links"):
         plan(world_bank_prices.SOURCE, lambda at: made.raw("<p>moved</p>", at.url))
+    with pytest.raises(SourceError, match=r"xlsx: found a web page.*by hand"):
+        plan(world_bank_prices.SOURCE, lambda at: made.raw(page, at.url))
 
 
 def test_prices_in_another_layout_are_refused() -> None:
@@ -195,7 +202,7 @@ def test_the_visitors_workbook_is_found_by_the_text_of_its_link() -> None:
     page = """<li><a href="/statistics/data/_files/20260819_1615-6.pdf">国籍/月別 訪日外客数（2003年～2026年）</a></li>
       <li><a href="/statistics/data/_files/20260819_1615-5.xlsx"><b>国籍／月別</b> 訪日外客数（2003年～）</a></li>
       <li><a href="/statistics/data/_files/other.xlsx">月次推計値</a></li>"""
-    found = plan(jnto_visitors.SOURCE, lambda at: made.raw(page, at.url))
+    found = plan(jnto_visitors.SOURCE, lambda at: made.raw(VISITORS if "xlsx" in at.url else page, at.url))
     assert found[1].url == "https://www.jnto.go.jp/statistics/data/_files/20260819_1615-5.xlsx"
     with pytest.raises(DataError, match="found 0 links"):
         plan(jnto_visitors.SOURCE, lambda at: made.raw(page.replace("国籍", ""), at.url))

@@ -16,7 +16,7 @@ import re
 import unicodedata
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from itertools import islice
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from forecasting.catalogue import Series
-from forecasting.errors import DataError
+from forecasting.errors import DataError, SourceError
 from forecasting.sources.base import RECORD_COLUMNS, Raw, Reading
 from forecasting.sources.wording import shown
 from forecasting.units import MONEY, conversion
@@ -54,6 +54,15 @@ def _without_keys(text: str) -> str:
 def wrong(raw: Raw, found: str, do: str = AGAIN) -> DataError:
     """The error of these bytes: what was found, what to do."""
     return DataError(_without_keys(f"{raw.address}: {found}: {do}."))
+
+
+def check_kind(recognises: Callable[[Raw], bool], raw: Raw | None, expected: str) -> None:
+    """SourceError where the publisher sent something else than a file of this source."""
+    if raw is not None and not recognises(raw):
+        page = raw.content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+        found = "a web page or XML" if page else shown(raw.content[:30].decode("utf-8", "replace"))
+        do = "open the address in a browser; if the file has moved, fetch it by hand and ingest it"
+        raise SourceError(str(wrong(raw, f"found {found}, expected {expected}", do)))
 
 
 # --- Figures and records -----------------------------------------------------------------------------------

@@ -208,13 +208,14 @@ class _Table:
     whole: bool
     asked: frozenset[str] | None  # commodities that the request named; None where it named none, so all came
     cells: dict[Place, float | None] = field(default_factory=dict)
-    units: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    units: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
+    traded: set[tuple[str, str]] = field(default_factory=set)  # commodities and areas that are there
     covered: dict[int, int] = field(default_factory=dict)
 
     def complete(self, codes: tuple[str, ...]) -> bool:
         """Whether a commodity that is not there was not traded, rather than not asked for or on another page."""
-        there = {place[0] for place in self.cells}
-        return self.whole and (self.asked is None or set(codes) <= self.asked | there)
+        missing = set(codes) - (self.asked or set())
+        return self.whole and (self.asked is None or missing <= {code for code, _ in self.traded})
 
 
 def _refuse(answer: dict[str, Any], name: str, raw: Raw) -> None:
@@ -325,8 +326,9 @@ def _take(one: dict[str, Any], at: int, table: _Table, raw: Raw) -> None:
     code, place, area, time = (str(one.get(name)) for name in ("@cat01", "@cat02", "@area", "@time"))
     if not re.fullmatch(r"\d{8}", code) or not re.fullmatch(r"\d{5}", area) or not re.fullmatch(r"\d{4}0{6}", time):
         raise answers.wrong(raw, f"VALUE {at} is of {shown((code, area, time))}, expected codes of 8, 5 and 10 digits")
+    year = int(time[:4])
     if place == _UNIT:
-        table.units[code].add(_text(one.get("$")).strip())
+        table.units[code, year].add(_text(one.get("$")).strip(" -"))
     if place not in _MONTHS:
         return
     month, measure = _MONTHS[place]
@@ -335,12 +337,13 @@ def _take(one: dict[str, Any], at: int, table: _Table, raw: Raw) -> None:
     if measure == "value" and unit and unit not in _THOUSAND_YEN:
         raise answers.wrong(raw, f"VALUE {at} is in {shown(one.get('@unit'))}, expected 千円")
     if measure == "quantity" and unit:
-        table.units[code].add(_text(one.get("@unit")).strip())
-    key = (code, area, int(time[:4]), month, measure)
+        table.units[code, year].add(_text(one.get("@unit")).strip(" -"))
+    key = (code, area, year, month, measure)
+    table.traded.add((code, area))
     if table.cells.setdefault(key, value) != value:
         raise answers.wrong(raw, f"VALUE {at} gives {shown(key)} a second time with another figure")
     if value:
-        table.covered[key[2]] = max(table.covered.get(key[2], 0), month)
+        table.covered[year] = max(table.covered.get(year, 0), month)
 
 
 # --- Records -----------------------------------------------------------------------------------------------
@@ -348,34 +351,41 @@ def _take(one: dict[str, Any], at: int, table: _Table, raw: Raw) -> None:
 
 def _records(wanted: Wanted, table: _Table, raw: Raw, remarks: list[str]) -> Iterator[Record]:
     codes, area = _codes(wanted), _area(wanted)
-    if wanted.flow.flow != table.flow or not any((code, area) == key[:2] for key in table.cells for code in codes):
+    if wanted.flow.flow != table.flow or not any((code, area) in table.traded for code in codes):
         return
     if len(codes) > 1 and not table.complete(codes):
         remarks.append(f"{wanted.entry.id} is a sum of which a part may be missing in this answer: left out.")
         return
-    factor, unit = _factor(wanted, codes, table, raw)
-    if not factor:
-        remarks.append(f"{wanted.entry.id} has no unit of quantity in this answer: left out.")
-        return
     for year, last in sorted(table.covered.items()):
-        for number in range(1, last + 1):
-            places = [(code, area, year, number, wanted.flow.measure) for code in codes]
-            found = [table.cells[place] for place in places if place in table.cells]
-            known = [value for value in found if value is not None]
-            month = answers.month_of(year, number)
-            if month is not None and known and len(known) == len(found):
-                stage, day = _stage(table, month, last), table.updated
-                yield Record(
-                    wanted.entry.id, month, sum(known) * factor, unit, stage, day, "printed" if day else "seen"
-                )
+        found = dict(_months(codes, area, year, last, wanted.flow.measure, table))
+        factor, unit = _factor(wanted, codes, year, table, raw) if found else (1.0, "")
+        if found and not factor:
+            remarks.append(f"{wanted.entry.id} has no unit of quantity in {year} in this answer: left out.")
+            continue
+        for month, value in found.items():
+            stage, day = _stage(table, month, last), table.updated
+            yield Record(wanted.entry.id, month, value * factor, unit, stage, day, "printed" if day else "seen")
 
 
-def _factor(wanted: Wanted, codes: Iterable[str], table: _Table, raw: Raw) -> tuple[float, str]:
+def _months(
+    codes: tuple[str, ...], area: str, year: int, last: int, measure: str, table: _Table
+) -> Iterator[tuple[pd.Period, float]]:
+    """Sums over the commodities, of the months of a year that are published and in which no figure is withheld."""
+    for number in range(1, last + 1):
+        places = [(code, area, year, number, measure) for code in codes]
+        found = [table.cells[place] for place in places if place in table.cells]
+        known = [value for value in found if value is not None]
+        month = answers.month_of(year, number)
+        if month is not None and known and len(known) == len(found):
+            yield month, sum(known)
+
+
+def _factor(wanted: Wanted, codes: Iterable[str], year: int, table: _Table, raw: Raw) -> tuple[float, str]:
     """How many of the unit one published figure is, and the unit; 0 where the answer does not name the unit."""
     if wanted.flow.measure == "value":
         factor, unit = answers.money("jpy", wanted.entry)
         return 1000.0 * factor, unit
-    given = {unit.upper() for code in codes for unit in table.units.get(code, ()) if unit}
+    given = {unit.upper() for code in codes for unit in table.units.get((code, year), ()) if unit}
     if len(given) > 1:
         raise answers.wrong(
             raw, f"{wanted.entry.id} is in {shown(sorted(given))}, expected one unit", "mend its pc_code"

@@ -21,6 +21,7 @@ from forecasting.sources.base import Address, Ask, Raw, Reading
 _FRED = {"EXJPUS": "fx.usd_jpy", "EXCHUS": "fx.usd_cny", "EXKOUS": "fx.usd_krw", "EXUSEU": "fx.eur_usd"}
 _ECB = {"JPY": "fx.eur_jpy"}
 _NAMES = {"usd": "US dollar", "eur": "euro", "jpy": "yen", "cny": "yuan", "krw": "won"}
+_ECB_RATES = "https://data-api.ecb.europa.eu/service/data/EXR"
 _ECB_COLUMNS = ("FREQ", "CURRENCY", "CURRENCY_DENOM", "EXR_TYPE", "TIME_PERIOD", "OBS_VALUE")
 
 
@@ -50,15 +51,14 @@ class Fx:
         return tuple(one.id for one in self.declares)
 
     def steps(self, ask: Ask) -> Generator[Address, Raw | None, None]:
-        for code, series in _FRED.items():
-            if series in ask.series:
-                url = f"https://fred.stlouisfed.org/graph/fredgraph.csv?id={code}"
-                yield Address(url, f"CSV with the columns observation_date and {code}")
         start = f"&startPeriod={ask.since}" if ask.since is not None else ""
-        for code, series in _ECB.items():
+        fred = {one: f"https://fred.stlouisfed.org/graph/fredgraph.csv?id={code}" for code, one in _FRED.items()}
+        ecb = {one: f"{_ECB_RATES}/M.{code}.EUR.SP00.A?format=csvdata{start}" for code, one in _ECB.items()}
+        for series, url in {**fred, **ecb}.items():
             if series in ask.series:
-                url = f"https://data-api.ecb.europa.eu/service/data/EXR/M.{code}.EUR.SP00.A?format=csvdata{start}"
-                yield Address(url, "CSV with the columns CURRENCY, TIME_PERIOD and OBS_VALUE")
+                expected = f"monthly averages {series} as CSV"
+                raw = yield Address(url, expected)
+                answers.check_kind(self.recognises, raw, expected)
 
     def recognises(self, raw: Raw) -> bool:
         head = answers.csv_head(raw)

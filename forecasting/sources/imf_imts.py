@@ -50,7 +50,8 @@ class ImfImts:
             indicators = sorted({indicator for country, indicator, _ in wanted if country == reporter})
             partners = sorted({partner for country, _, partner in wanted if country == reporter})
             url = f"{_BASE}{reporter}.{'+'.join(indicators)}.{'+'.join(partners)}.M"
-            yield Address(url, _EXPECTED, _HEADERS)
+            raw = yield Address(url, _EXPECTED, _HEADERS)
+            answers.check_kind(self.recognises, raw, _EXPECTED)
 
     def recognises(self, raw: Raw) -> bool:
         return set(_COLUMNS) <= set(answers.csv_head(raw))

@@ -65,7 +65,8 @@ class JntoVisitors:
         }
         if len(files) != 1:
             raise answers.wrong(page, f"found {len(files)} links {' '.join(_LINK)} to a workbook, expected one")
-        yield Address(files.pop(), _EXPECTED)
+        raw = yield Address(files.pop(), _EXPECTED)
+        answers.check_kind(self.recognises, raw, _EXPECTED)
 
     def recognises(self, raw: Raw) -> bool:
         names = answers.sheet_names(raw)

@@ -65,7 +65,8 @@ class WorldBankPrices:
         files = {urljoin(_PAGE, href) for href, _ in answers.links(page, f"a link to {_FILE}") if _is_file(href)}
         if len(files) != 1:
             raise answers.wrong(page, f"found {len(files)} links to {_FILE}, expected one")
-        yield Address(files.pop(), _EXPECTED)
+        raw = yield Address(files.pop(), _EXPECTED)
+        answers.check_kind(self.recognises, raw, _EXPECTED)
 
     def recognises(self, raw: Raw) -> bool:
         return any(_SHEET.fullmatch(name.strip()) for name in answers.sheet_names(raw))
