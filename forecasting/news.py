@@ -80,11 +80,11 @@ class Changes:
             return self.after
         revised, months = stand
         base = self.after if revised else self.before
-        added = {month for group in self.groups[:months] for month in group}
+        added = pd.PeriodIndex([month for group in self.groups[:months] for month in group], freq="M")
         index = base.index.union(self.after.index)
         fresh = new_cells(self.before, self.after).reindex(index=index, columns=base.columns, fill_value=False)
         now = self.after.reindex(index=index, columns=base.columns)
-        wanted = fresh.to_numpy() & np.isin(index, list(added))[:, None]
+        wanted = fresh.to_numpy() & index.isin(added)[:, None]
         y = base.reindex(index).where(~fresh).mask(wanted, now)
         known = y.notna()
         return y.loc[: known.any(axis=1)[::-1].idxmax(), known.any()]
@@ -249,7 +249,8 @@ def sentence(one: Story) -> str:
     parts = [*_month_words(one, scale), *_revision_words(one, scale)]
     if abs(one.remainder) > 0:
         parts.append(f"another {_signed(scale, one.remainder)} is not from the figures (model, settings or code)")
-    return f"{head}, {_change_words(one, scale)}{': ' if parts else ''}{'; '.join(parts)}."
+    comma = "," if "," in one.title else ""
+    return f"{head}{comma} {_change_words(one, scale)}{': ' if parts else ''}{'; '.join(parts)}."
 
 
 def _change_words(one: Story, scale: Scale) -> str:
@@ -259,31 +260,28 @@ def _change_words(one: Story, scale: Scale) -> str:
 
 
 def _month_words(one: Story, scale: Scale) -> list[str]:
+    alone = len(one.steps) == 1 and not one.remainder
     said = []
-    moved = {months: credit for kind, months, credit in one.steps if kind == MONTHS}
-    for months, credit in moved.items():
+    for kind, months, credit in one.steps:
+        if kind != MONTHS:
+            continue
         own = [of for of in one.landed if of.month in months]
-        came = " and ".join(
-            f"{month_words(of.month)} came in at {scale.number(of.actual)}{_place(of.percentile)}" for of in own
-        )
-        words = (
-            came
-            or f"figures of other series for {' to '.join(dict.fromkeys(map(month_words, (months[0], months[-1]))))}"
-        )
-        said.append(f"{words}, which moved it by {_signed(scale, credit)}")
+        came = [f"{month_words(of.month)} came in at {scale.number(of.actual)}{_place(of.percentile)}" for of in own]
+        others = " to ".join(dict.fromkeys(map(month_words, (months[0], months[-1]))))
+        moved = f", which moved it by {_signed(scale, credit)}"
+        said.append((" and ".join(came) or f"{others} of other series came in") + ("" if alone else moved))
     return said
 
 
 def _revision_words(one: Story, scale: Scale) -> list[str]:
-    said = []
     largest = (one.revised["after"] - one.revised["before"]).sort_values(key=abs, ascending=False)
-    for month, change in list(largest.items())[:1]:
-        more = f" (and {len(largest) - 1} more)" if len(largest) > 1 else ""
-        said.append(f"{month_words(month)}{more} was revised by {_signed(scale, change)}")
-    said += [
-        f"all revisions moved it by {_signed(scale, credit)}" for kind, _, credit in one.steps if kind == REVISIONS
+    more = f" (and {len(largest) - 1} more months)" if len(largest) > 1 else ""
+    said = [
+        f"{month_words(month)}{more} was revised by {_signed(scale, change)}"
+        for month, change in largest.iloc[:1].items()
     ]
-    return said
+    moved = [credit for kind, _, credit in one.steps if kind == REVISIONS]
+    return [*said, *(f"revisions of all series moved it by {_signed(scale, credit)}" for credit in moved)]
 
 
 def _place(percent: float) -> str:
@@ -306,7 +304,7 @@ def ordinal(percent: float) -> str:
 
 def month_words(month: object) -> str:
     """Aug 2026."""
-    return pd.Period(month, "M").strftime("%b %Y")
+    return pd.Period(str(month), "M").strftime("%b %Y")
 
 
 def quarter_words(target: str) -> str:

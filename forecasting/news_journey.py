@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,16 +62,31 @@ def tell(request: Request, since: Since, forecasting: Forecasting, progress: Pro
     """
     now = workflow.load(request.data)
     before, said = _before(now, since, request)
+    return between(before, now, request, forecasting, since.previous, said, progress)
+
+
+def between(
+    before: Dataset,
+    now: Dataset,
+    request: Request,
+    forecasting: Forecasting,
+    previous: Path | None = None,
+    said: Sequence[str] = (),
+    progress: Progress = silent,
+) -> News:
+    """The same between two states of the figures; ``previous`` is the table of the forecast made then."""
     changes = news.changes(before.panel.y, now.panel.y)
     end = next_full_quarter_end(now.panel.cutoff)
-    made = {
-        stand: _forecast(request, stand, changes, (before, now), end, forecasting, progress) for stand in changes.stands
-    }
     target = label(pd.Period(end, freq="Q-DEC"), "quarter")
-    printed = _printed(since.previous, target) if since.previous else None
-    last = made[changes.last]
+    printed = _printed(previous, target) if previous else None
+    made = {}
+    for stand in changes.stands:
+        dataset = _stand(changes, stand, before, now)
+        asked = replace(request, horizon=(end - dataset.panel.cutoff).n)
+        made[stand] = forecasting(asked, progress, dataset)
     stories, missing = _stories(changes, made, target, printed)
-    return News(tuple(stories), (*said, *_told(changes, made), *missing), changes.nothing, now, last)
+    told = (*said, *_told(changes, made), *missing)
+    return News(tuple(stories), told, changes.nothing, now, made[changes.last])
 
 
 def _before(now: Dataset, since: Since, request: Request) -> tuple[Dataset, list[str]]:
@@ -94,29 +109,20 @@ def _day(now: Dataset, since: Since) -> tuple[str, str]:
         cutoff = pd.Period(max(_read(since.previous)["cutoff"]), "M")
         return vintages.month_after(cutoff).isoformat(), f", when {since.previous.name} could know {cutoff}"
     official = workflow.official()
-    records = vintage_store.known_on(official.folder, None, official.catalogue, official.carried)
+    kept = vintage_store.history(official.folder, now.panel.series)
+    records = pd.concat([official.carried, kept], ignore_index=True)
     latest = records[(records["month"] == now.panel.cutoff) & records["series"].isin(now.panel.series)]
     day = vintages.known_day(latest).min() - pd.Timedelta(days=1)
     return day.date().isoformat(), f", before the first figure of {now.panel.cutoff} came out"
 
 
-def _forecast(
-    request: Request,
-    stand: Stand,
-    changes: Changes,
-    ends: tuple[Dataset, Dataset],
-    end: pd.Period,
-    forecasting: Forecasting,
-    progress: Progress,
-) -> Outlook:
-    before, now = ends
+def _stand(changes: Changes, stand: Stand, before: Dataset, now: Dataset) -> Dataset:
+    """The figures of a stand; of the last one those of now, bit for bit, of the first those of before."""
     if stand == changes.last:
-        dataset = now
-    elif stand == changes.orders[0][0]:
-        dataset = before
-    else:
-        dataset = replace(now, panel=Panel(changes.figures(stand), now.panel.x))
-    return forecasting(replace(request, horizon=(end - dataset.panel.cutoff).n), progress, dataset)
+        return now
+    if stand == changes.orders[0][0]:
+        return before
+    return replace(now, panel=Panel(changes.figures(stand), now.panel.x))
 
 
 def _stories(
@@ -125,7 +131,7 @@ def _stories(
     first, last = made[changes.orders[0][0]], made[changes.last]
     catalogue = last.dataset.catalogue
     stories, missing = [], []
-    for series in last.series:
+    for series in dict.fromkeys(last.series):
         paths = {stand: _paths(one, "quarter", series, target) for stand, one in made.items()}
         previous = printed.get(series) if printed is not None else None
         if any(not np.isfinite(of).any() for of in paths.values()) or (printed is not None and previous is None):
@@ -176,10 +182,13 @@ def _told(changes: Changes, made: dict[Stand, Outlook]) -> list[str]:
     if changes.nothing:
         return ["Nothing has changed: the figures are the same in every cell."]
     kept = sum(one.cached for one in made.values())
-    steps = [*(["what was revised"] if changes.revised else []), *(news.span(of) for of in changes.groups)]
-    how = "credit averaged over their orders" if changes.averaged else "in this order"
-    steps_in_words = f"{len(made)} forecasts ({kept} from the cache), stepwise: {', '.join(steps)}; {how}."
-    return [steps_in_words, "A step holds what all series brought, and the model fitted anew to it."]
+    steps = [*(["all revisions"] if changes.revised else []), *(news.span(of) for of in changes.groups)]
+    how = "in any order, averaged" if changes.averaged else "one after another"
+    order = f"{', '.join(steps)} put in{f' {how}' if len(steps) > 1 else ''}"
+    return [
+        f"{len(made)} forecasts, {kept} of them from the cache: {order}.",
+        "A step holds what all series brought, and the models fitted anew to it.",
+    ]
 
 
 def _printed(path: Path, target: str) -> dict[str, float]:
