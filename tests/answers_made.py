@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import openpyxl
@@ -252,6 +253,22 @@ def repacked(content: bytes, changes: Mapping[str, Any], added: Mapping[str, str
         for name, text in (added or {}).items():
             new.writestr(name, text)
     return made.getvalue()
+
+
+# --- An oracle of units ------------------------------------------------------------------------------------
+
+# What a unit measures and how many of the smallest one it is, written down once more and by hand.
+SIZES = {
+    "units": ("number", 1), "thousand_units": ("number", 1_000), "mn_units": ("number", 1_000_000),
+    "kg": ("mass", 1), "tonnes": ("mass", 1_000), "kilotonnes": ("mass", 1_000_000),
+    "litres": ("volume", 1), "kl": ("volume", 1_000), "megalitres": ("volume", 1_000_000),
+}  # fmt: skip
+
+
+def converted(amount: int, given: str, wanted: str) -> Fraction | None:
+    """Exactly; None where they do not measure the same."""
+    (kind, size), (other, its) = SIZES[given], SIZES[wanted]
+    return Fraction(amount * size, its) if kind == other else None
 
 
 # --- Driving a plan of requests ----------------------------------------------------------------------------

@@ -245,6 +245,22 @@ def test_codes_of_countries() -> None:
     assert all(comtrade_code(one) is None and imf_code(one) is None for one in ("xx", "other", "JP", "日本", "j"))
 
 
+# --- Laws ------------------------------------------------------------------------------------------------
+
+UNITS = {5: "units", 7: "litres", 8: "kg", 9: "thousand_units", 12: "kl"}
+
+
+@given(st.integers(-1, 14), st.sampled_from(sorted(made.SIZES)), st.integers(0, 10**9), st.integers(0, 10**9))
+def test_a_quantity_is_converted_exactly_or_left_out(code: int, wanted: str, amount: int, weight: int) -> None:
+    catalogue = Catalogue((Series("jp_ru.exports.cars.quantity", "cars", wanted, hs_code="8703"),))
+    reading = parsed(car(qty=amount, qtyUnitCode=code, netWgt=weight), catalogue=catalogue)
+    by_unit = made.converted(amount, UNITS[code], wanted) if code in UNITS and amount else None
+    by_weight = made.converted(weight, "kg", wanted) if weight else None
+    expected = by_unit if by_unit is not None else by_weight
+    assert list(reading.records["value"]) == pytest.approx([] if expected is None else [float(expected)], rel=1e-11)
+    assert set(reading.records["unit"]) <= {wanted}
+
+
 # --- Damage ------------------------------------------------------------------------------------------------
 
 GOOD = made.comtrade_json([made.comtrade_row(primaryValue=2.5e8), car(qtyUnitAbbr="u")])

@@ -278,6 +278,40 @@ def test_another_pair_is_a_line_of_catalogue() -> None:
     assert values(table, KOREA.id)["2025-07"] == 2.5
 
 
+# --- Laws ------------------------------------------------------------------------------------------------
+
+UNITS = {
+    "NO": "units", "TNO": "thousand_units", "MNO": "mn_units", "KG": "kg", "MT": "tonnes", "TMT": "kilotonnes",
+    "L": "litres", "KL": "kl", "TKL": "megalitres",
+}  # fmt: skip
+
+
+@given(st.sampled_from(sorted(UNITS)), st.sampled_from(sorted(made.SIZES)), st.integers(1, 10**9))
+def test_a_quantity_is_converted_exactly_or_refused(unit: str, wanted: str, amount: int) -> None:
+    catalogue = Catalogue((Series("jp_ru.exports.cars.quantity", "cars", wanted, pc_code="7050301"),))
+    content = made.estat_json([*reference(), *made.estat_cells(CARS, RU, 2025, {7: (amount, 1)}, unit)])
+    expected = made.converted(amount, UNITS[unit], wanted)
+    reading = made.read_or_refused(SOURCE, made.raw(content), catalogue)
+    assert (reading is None) == (expected is None)
+    if reading is not None and expected is not None:
+        row = reading.records.iloc[-1]
+        assert (row["value"], row["unit"]) == (pytest.approx(float(expected), rel=1e-11), wanted)
+
+
+FIGURES = st.one_of(st.just("-"), st.just(0), st.integers(1, 10**10))
+
+
+@given(st.lists(FIGURES, min_size=1, max_size=12), st.integers(1, 12))
+def test_what_is_read_is_what_stands_there(figures: list[int | str], published: int) -> None:
+    months = {at: (0, figure) for at, figure in enumerate(figures, start=1)}
+    table = parsed(made.estat_json([*reference(until=published), *made.estat_cells(CARS, RU, 2025, months)]))
+    last = max([published, *(at for at, (_, figure) in months.items() if figure not in ("-", 0))])
+    expected = {at: months.get(at, (0, 0))[1] for at in range(1, last + 1)}
+    assert values(table, "jp_ru.exports.cars.value") == {
+        f"2025-{at:02d}": pytest.approx(figure / 1000) for at, figure in expected.items() if figure != "-"
+    }
+
+
 # --- Damage ------------------------------------------------------------------------------------------------
 
 GOOD = made.estat_json([*reference(), *cars()], asked=[CARS, REFERENCE])

@@ -221,6 +221,40 @@ def test_visitors_in_another_layout_are_refused() -> None:
     refused(jnto_visitors.SOURCE, PINK, "no sheet")
 
 
+# --- Laws ------------------------------------------------------------------------------------------------
+
+MONTHS = [f"{year}M{month:02d}" for year in (1977, 2025, 2026) for month in range(1, 10)]
+A_PRICE = st.one_of(st.sampled_from(["…", "..", None]), st.floats(0.01, 1e4, allow_subnormal=False))
+
+
+@settings(max_examples=30)
+@given(st.dictionaries(st.sampled_from(MONTHS), A_PRICE, min_size=1), st.randoms(use_true_random=False))
+def test_prices_that_are_read_are_those_that_stand_there(prices: dict[str, object], order) -> None:
+    months = sorted(prices)
+    order.shuffle(months)
+    content = made.pink_sheet({month: {LNG: prices[month], BRENT: 50.0} for month in months})
+    table = world_bank_prices.SOURCE.parse(made.raw(content), EMPTY).records
+    expected = {month.replace("M", "-"): price for month, price in prices.items() if isinstance(price, float)}
+    assert values(table, "price.lng_japan") == pytest.approx(expected, rel=1e-11)
+    estimates = table["month"][(table["series"] == "price.lng_japan") & (table["stage"] == "provisional")]
+    assert sorted(map(str, estimates)) == sorted(expected)[-2:]
+
+
+A_COUNT = st.one_of(st.sampled_from([None, "-", "…"]), st.integers(0, 10**7))
+
+
+@settings(max_examples=30)
+@given(st.sampled_from([2003, 2019, 2020, 2025]), st.lists(A_COUNT, max_size=12), st.sets(st.integers(1, 12)))
+def test_visitors_that_are_read_are_those_that_stand_there(year: int, counts: list[object], italic: set[int]) -> None:
+    content = made.jnto_workbook({year: {"総数": [1], "ロシア": counts}}, [(year, month) for month in italic])
+    table = jnto_visitors.SOURCE.parse(made.raw(content), EMPTY).records
+    expected = {f"{year}-{at:02d}": count for at, count in enumerate(counts, start=1) if isinstance(count, int)}
+    assert values(table, "visitors.ru_to_jp") == expected
+    rows = table[table["series"] == "visitors.ru_to_jp"]
+    for month, stage in zip(rows["month"], rows["stage"], strict=True):
+        assert stage == ("provisional" if month.month in italic else "latest")
+
+
 # --- Workbooks from outside --------------------------------------------------------------------------------
 
 

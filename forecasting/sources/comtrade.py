@@ -29,7 +29,8 @@ from forecasting.units import conversion
 _PREVIEW = "https://comtradeapi.un.org/public/v1/preview/C/M/HS"
 _KEYED = "https://comtradeapi.un.org/data/v1/get/C/M/HS"
 _EXPECTED = "rows of UN Comtrade as JSON"
-_MOST_ROWS = {_PREVIEW: 500, _KEYED: 100_000}
+# A thousand rows are a megabyte: with a key 100,000 would come.
+_MOST_ROWS = {_PREVIEW: 500, _KEYED: 25_000}
 _MOST_PERIODS = {_PREVIEW: 1, _KEYED: 12}
 _MOST_CODES = 60  # an address has to stay below 2,048 characters
 _FIRST = pd.Period("2010-01", "M")  # monthly data of most reporters begin there
