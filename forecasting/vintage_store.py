@@ -15,6 +15,7 @@ import json
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -38,6 +39,7 @@ HASH_DIGITS = 16
 MEMORY_LIMIT = "1GB"
 THREADS = 2
 HEAD = b"tradecast"
+DAY_OF_SECONDS = 86_400
 
 
 def read_precedence(folder: Path) -> Precedence:
@@ -104,6 +106,10 @@ def _put(content: bytes, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{path} was not written: {error.strerror or error}. The store is as it was.") from error
+    for left in path.parent.glob(".tradecast-*.part"):  # by an update that was killed
+        with contextlib.suppress(OSError):
+            if left.stat().st_mtime < time.time() - DAY_OF_SECONDS:
+                left.unlink()
     store.write_bytes(content, path)
     with contextlib.suppress(OSError):  # a file system that cannot sync a folder
         handle = os.open(path.parent, os.O_RDONLY)

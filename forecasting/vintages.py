@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ import pandas as pd
 from forecasting.catalogue import Catalogue, Series
 from forecasting.errors import DataError
 from forecasting.observations import OBSERVATION_COLUMNS, STAGES
+from forecasting.seeds import stream
 from forecasting.units import conversion
 
 COLUMNS = (
@@ -135,7 +137,7 @@ def checked(records: pd.DataFrame, catalogue: Catalogue, where: str) -> pd.DataF
         (pd.PeriodIndex(records["month"], freq="M") > seen, "lies in the future", "leave unpublished months out"),
         (later, "was published after it was seen", "mend the day of publication"),
         (
-            ~_same_kind(records["unit"], units),
+            ~_same_kind(records["unit"], units.fillna("")),
             "is in a unit that cannot be that of its series",
             "convert it where it is read",
         ),
@@ -223,7 +225,10 @@ def _standing(fresh: pd.DataFrame, old: pd.DataFrame, key: list[str]) -> pd.Data
     """Beside each fresh record the last one of its key that was known by its day: value_old and unit_old."""
     left = fresh.assign(known=known_day(fresh), at=np.arange(len(fresh))).sort_values("known", kind="stable")
     right = old[[*key, "known", "value", "unit"]]
-    tables = [one.assign(month=pd.PeriodIndex(one["month"], freq="M").asi8) for one in (left, right)]
+    texts = dict.fromkeys(
+        [name for name in key if name != "month"], object
+    )  # pandas' merge is strict about kinds of text
+    tables = [one.assign(month=pd.PeriodIndex(one["month"], freq="M").asi8).astype(texts) for one in (left, right)]
     joined = pd.merge_asof(tables[0], tables[1], on="known", by=key, suffixes=("", "_old"))
     return joined.sort_values("at").reset_index(drop=True)
 
@@ -437,6 +442,31 @@ def spreads(records: pd.DataFrame, catalogue: Catalogue, precedence: Precedence)
             if len(chosen) >= enough:
                 found[series, stage] = float(np.sqrt(np.mean(chosen**2)))
     return found
+
+
+def provisional_spread(
+    observations: pd.DataFrame, y: pd.DataFrame, spread: Mapping[tuple[str, str], float]
+) -> dict[tuple[str, pd.Period], float]:
+    """By series and month of ``y`` (T × n): the spread of revisions (log) that a provisional figure there still has."""
+    rows = observations[observations["stage"].isin(PROVISIONAL) & (observations["value"] > 0)]
+    rows = rows[rows["series"].isin(y.columns) & rows["month"].isin(y.index)]
+    cells = zip(rows["series"], rows["month"], rows["stage"], strict=True)
+    return {(series, month): wide for series, month, stage in cells if (wide := spread.get((series, stage), 0.0)) > 0}
+
+
+def drawn(y: pd.DataFrame, spread: Mapping[tuple[str, pd.Period], float], seed: int, draws: int) -> list[pd.DataFrame]:
+    """So many tables like ``y`` (T × n) whose provisional cells are drawn as revised: normal in logarithms.
+
+    The draws of a cell are the middles of equally probable slices, in an order of its own: their spread is exact.
+    """
+    slices = np.array([NormalDist().inv_cdf((at + 0.5) / draws) for at in range(draws)])
+    slices /= np.sqrt(np.mean(slices**2))
+    tables = [y.copy() for _ in range(draws)]
+    for (series, month), wide in spread.items():
+        order = stream(seed, "revision", series, month).permutation(draws)
+        for table, factor in zip(tables, np.exp(wide * slices[order]), strict=True):
+            table.at[month, series] = y.at[month, series] * factor
+    return tables
 
 
 def _measure(series: str) -> str:

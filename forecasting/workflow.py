@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from forecasting.tables import all_totals, closure, forecast_table
 DEFAULT_MODEL = "ensemble"
 USES_COVARIATES = ("sarima", "boosting", "ensemble")
 MAX_HORIZON = 60
+REVISED_PANELS = 8
 MOST_RAGGED = 12
 """Months that a series may lag behind the others and still be forecast with them."""
 OFFICIAL = "official figures"
@@ -181,6 +182,14 @@ class Official:
         said = () if day is None else tuple(vintages.as_known(records, day))
         return Dataset(observations, panel, self.catalogue, OFFICIAL, True, (*said, *left), self._attributions(records))
 
+    def spreads(self, series: Sequence[str], day: date | None) -> dict[tuple[str, str], float]:
+        """Spread of revisions (log) by series and provisional stage, of the releases known on this day."""
+        carried = self.carried[self.carried["series"].isin(series)]
+        records = pd.concat([carried, vintage_store.history(self.folder, series)], ignore_index=True)
+        if day is not None:
+            records = records[vintages.known_day(records) <= pd.Timestamp(day)]
+        return vintages.spreads(records, self.catalogue, vintage_store.read_precedence(self.folder))
+
     def _panel(self, observations: pd.DataFrame) -> tuple[Panel, list[str]]:
         """Trade flows up to the last month of the core, and what was left out: flows that have long ended.
 
@@ -267,12 +276,14 @@ def cube(request: Request, progress: Progress = silent, dataset: Dataset | None 
     seen = as_of(dataset.panel, request.as_of)
     last = seen.cutoff + _steps(seen, request.horizon)
     seen, said = _with_covariates(seen, request, last)
-    chosen = plan(
-        seen, dataset.catalogue, request.series, model.min_months, request.model, request.only, request.besides
+    revised, noise = _revised(seen, dataset, request) if request.revision_noise else ([], [])
+    chosen, *others = (
+        plan(one, dataset.catalogue, request.series, model.min_months, request.model, request.only, request.besides)
+        for one in (seen, *revised)
     )
     run = Run(
         model, Panel(chosen.learned, seen.x), last, request.paths, request.seed, request.hold_covariates,
-        request.workers, request.cache, progress,
+        request.workers, request.cache, progress, tuple(Panel(one.learned, seen.x) for one in others),
     )  # fmt: skip
     core = run(chosen.modelled(chosen.core)) if chosen.core else None
     families = [run(chosen.modelled(family)) for family in chosen.families]
@@ -285,8 +296,23 @@ def cube(request: Request, progress: Progress = silent, dataset: Dataset | None 
         seen.digest()[:12],
         tuple((run, of) for of in (chosen.core, *chosen.families) if of),
         tuple(one for one in (core, *families) if one),
-        (*dataset.remarks, *said, *chosen.remarks, *_beyond_history(chosen, (last - seen.cutoff).n)),
+        (*dataset.remarks, *said, *noise, *chosen.remarks, *_beyond_history(chosen, (last - seen.cutoff).n)),
     )
+
+
+def _revised(seen: Panel, dataset: Dataset, request: Request) -> tuple[list[Panel], list[str]]:
+    """Panels whose provisional months are drawn as revised by what was measured up to the day, and what to say."""
+    if not dataset.embedded:
+        raise DataError("--revision-noise needs earlier releases of figures, and a file of your own has none: omit it.")
+    day = None if request.as_of_day is None else day_of(request.as_of_day)
+    spread = official().spreads(seen.series, day)
+    cells = vintages.provisional_spread(dataset.observations, seen.y, spread)
+    if not cells:
+        nothing = "No revisions of provisional figures have been measured yet, so that --revision-noise adds nothing:"
+        return [], [f"{nothing} tradecast data update --since MONTH fetches earlier releases."]
+    low, high = 100 * min(cells.values()), 100 * max(cells.values())
+    said = f"{len(cells)} provisional figures vary by what such figures were revised (± {low:.2g} to {high:.2g} %)."
+    return [Panel(one, seen.x) for one in vintages.drawn(seen.y, cells, request.seed, REVISED_PANELS)], [said]
 
 
 def _beyond_history(chosen: Plan, months: int) -> list[str]:
