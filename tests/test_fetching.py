@@ -514,6 +514,9 @@ def test_a_key_is_sent_and_seen_nowhere(
         seen.append(refused(mindful, Address(f"{server.url}{path}?subscription-key={KEY}", "JSON")))
     seen += [caplog.text, repr(mindful)]
     assert "urllib3" in caplog.text
+    # Another key is the same address: what is remembered is not named after keys.
+    mindful.get(Address(f"{server.url}/a.json?appId=other&lang=E", "JSON"))
+    assert len(list(tmp_path.glob("*.json"))) == 1
     assert not [one for one in seen if KEY in one]
     assert raw.address == f"{server.url}/a.json?appId=…&lang=E"
 

@@ -81,6 +81,34 @@ def test_commodities_are_pairs_of_quantity_and_value() -> None:
     assert made["jp_world.exports.transport.motor_vehicles.quantity", "2026-03"] == 0
 
 
+# Codes and units of d61ma.csv in the order in which they stand there, and the cells of January 1988 that we carry.
+IMPORTED = (
+    "0+1", "0", "1", "007:MT", "003:MT", "009:MT", "01103:KG", "01101:KG", "2+4", "2", "4", "20701", "21505:MT",
+    "21501:MT", "20307:MT", "3", "30301:KL", "30303", "3030301:KL", "3050103:MT", "3050101:MT", "30101:MT",
+    "3010105:MT", "5", "50101", "507:KG", "6", "613:MT", "615:MT", "617", "609", "611", "605", "701", "70101:MT",
+    "7010505:NO", "7010507:KG", "703", "70311", "7031103:NO", "70304:KG", "70305", "70301", "70307", "7030703:NO",
+    "70313", "705", "70501:NO", "70503", "70505", "8+9", "8", "9", "81101", "807", "803:KG", "805:KG",
+)  # fmt: skip
+JANUARY = {
+    "007": (111239, 70714044), "30301": (17052423, 245924423), "3050103": (2804719, 65249807),
+    "3050101": (927334, 19445235), "30101": (8839145, 56539497),
+}  # fmt: skip
+
+
+def test_the_embedded_figures_of_january_1988_come_out_again() -> None:
+    embedded = pd.read_csv(ROOT / "data" / "observations.csv", dtype={"std_error": str})
+    embedded = embedded[embedded["month"] == "1988-01"].set_index("series")
+    goods = [
+        ("品名", "'" + code.replace("+", "'+'") + "'", unit) for code, _, unit in (x.partition(":") for x in IMPORTED)
+    ]
+    cells = [cell for one in IMPORTED for cell in JANUARY.get(one.partition(":")[0], (None, None))]
+    table = SOURCE.parse(raw(commodity_file(goods, {"1988/01": (1796164853, *cells)}, "輸入")), WHOLE).records
+    made = table.set_index("series")
+    assert len(made) == 11
+    assert (made["unit"] == embedded.loc[made.index, "unit"]).all()
+    assert made["value"].to_dict() == embedded.loc[made.index, "value"].to_dict()
+
+
 def test_a_dash_is_no_figure() -> None:
     made = read(commodity_file(EXPORTED, CELLS))
     assert ("jp_world.exports.transport.car_parts.value", "2026-03") not in made
