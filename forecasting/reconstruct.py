@@ -20,9 +20,7 @@ from scipy.optimize import nnls
 from forecasting.catalogue import Catalogue
 from forecasting.errors import DataError
 from forecasting.observations import OBSERVATION_COLUMNS
-from forecasting.panel import Panel
 from forecasting.published_facts import GROWTH, Fact
-from forecasting.seeds import stream
 
 MONTH_COLUMNS = (*OBSERVATION_COLUMNS, "prior", "facts")
 JUDGED_COLUMNS = (
@@ -421,16 +419,13 @@ def _judgements(system: _System, fit: _Fit, widened: np.ndarray, against: list[s
 # --- Into the forecast
 
 
-def perturbed(panel: Panel, spread: pd.DataFrame, seed: int, draw: int = 0) -> Panel:
-    """The panel with every cell moved at random by its standard error, never below zero.
+def stated_spread(observations: pd.DataFrame, y: pd.DataFrame) -> dict[tuple[str, pd.Period], float]:
+    """By series and month of ``y`` (T × n): the standard error of an estimated month, in logarithms.
 
-    ``spread`` (months × series) holds standard errors in the unit of the series, NaN or 0 where a cell stays as it is;
-    ``observations.wide(rows, "std_error")`` makes one. A cell's move depends on its series, its month, the seed and the
-    draw alone: neither on what else the panel holds nor on how far it reaches.
+    What ``vintages.drawn`` takes, so that forecasts may be made from figures as they may have been. Months are drawn
+    apart from one another, while errors of months that are known best by their sum cancel in it: sums vary too much.
     """
-    y = panel.y.to_numpy(dtype=float, copy=True)
-    error = spread.reindex(index=panel.y.index, columns=panel.y.columns).to_numpy(dtype=float)
-    for row, column in np.argwhere((error > 0) & np.isfinite(y)):
-        named = stream(seed, "perturbed", draw, panel.series[column], panel.months[row])
-        y[row, column] = max(y[row, column] + named.standard_normal() * error[row, column], 0.0)
-    return replace(panel, y=pd.DataFrame(y, index=panel.y.index, columns=panel.y.columns))
+    rows = observations[observations["stage"].isin(ESTIMATED) & (observations["value"] > 0)]
+    rows = rows[(rows["std_error"] > 0) & rows["series"].isin(y.columns) & rows["month"].isin(y.index)]
+    share = np.sqrt(np.log1p((rows["std_error"] / rows["value"]) ** 2))
+    return dict(zip(zip(rows["series"], rows["month"], strict=True), share.astype(float), strict=True))

@@ -12,8 +12,8 @@ from forecasting import reconstruct, store
 from forecasting.catalogue import Catalogue, Series
 from forecasting.errors import DataError
 from forecasting.observations import OBSERVATION_COLUMNS, wide
-from forecasting.panel import Panel
 from forecasting.published_facts import FACT_COLUMNS, read
+from forecasting.vintages import drawn
 
 FIRST = pd.Period("2021-01", "M")
 MONTHS = 24
@@ -290,40 +290,40 @@ def test_the_facts_known_to_be_wrong_are_the_ones_named(embedded) -> None:
     assert 0.3 < found.scatter < 1.2
 
 
+def test_months_that_were_published_later_are_foretold_by_the_press_alone() -> None:
+    """Hide a year of known totals: what the facts say of them is held against what is known."""
+    folder = store.data_folder()
+    catalogue, observations = store.read_catalogue(folder), store.read_stored_observations(folder)
+    facts, _ = read(store.read_published_facts(folder / "published_facts.csv"), catalogue)
+    totals = {"jp_ru.exports.value", "jp_ru.imports.value"}
+    year = observations["month"].between(pd.Period("2023-05", "M"), pd.Period("2024-04", "M"))
+    hidden = observations["series"].isin(totals) & year
+    chosen = [one for one in facts if {series for series, _ in one.terms} <= totals]
+    found = reconstruct.reconstruct(chosen, observations[~hidden], catalogue).months
+    both = observations[hidden].merge(found, on=["series", "month"], suffixes=("_true", ""))
+    assert len(both) == 24
+    z = (both["value"] - both["value_true"]) / both["std_error"]
+    assert (z.abs() <= 2).sum() >= 23
+    # The one that is missed is told in docs/data.md: what was printed of February 2024 does not fit together.
+    assert set(both.loc[z.abs() > 2, "month"].map(str)) <= {"2024-02"}
+
+
 # --- Into the forecast
 
 
-def panel(months: int = 30, series: tuple[str, ...] = ("exports", "imports")) -> Panel:
-    index = pd.period_range(FIRST, periods=months, freq="M")
-    rng = np.random.default_rng(0)
-    return Panel(
-        pd.DataFrame(rng.uniform(50, 100, (months, 2)), index=index, columns=["exports", "imports"])[[*series]]
-    )
-
-
-def test_a_perturbed_panel_moves_only_what_is_uncertain_by_about_its_error() -> None:
-    whole = panel()
-    spread = pd.DataFrame({"exports": 3.0}, index=whole.months[:10])
-    draws = [reconstruct.perturbed(whole, spread, seed=0, draw=draw).y for draw in range(200)]
-    moved = np.stack([(one - whole.y).to_numpy() for one in draws])
-    assert (moved[:, 10:, 0] == 0).all()
-    assert (moved[:, :, 1] == 0).all()
-    assert np.std(moved[:, :10, 0]) == pytest.approx(3.0, rel=0.05)
-    assert abs(np.mean(moved[:, :10, 0])) < 0.3
-
-
-def test_a_move_depends_on_nothing_but_its_cell() -> None:
-    spread = pd.DataFrame({"exports": 3.0, "imports": 2.0}, index=panel().months)
-    whole = reconstruct.perturbed(panel(), spread, seed=1).y
-    part = reconstruct.perturbed(panel(20, ("exports",)), spread, seed=1).y
-    pd.testing.assert_frame_equal(part, whole.loc[part.index, ["exports"]])
-    assert not whole.equals(reconstruct.perturbed(panel(), spread, seed=2).y)
-
-
-def test_the_stated_errors_make_a_spread(embedded) -> None:
-    found, _ = embedded
-    spread = wide(found.observations, "std_error")
-    assert spread["jp_ru.imports.value"].loc["2022-09"] > 1000
+def test_estimated_months_vary_by_their_stated_error_and_nothing_else_does(embedded) -> None:
+    found, observations = embedded
+    now = pd.concat([observations[~observations["stage"].isin(reconstruct.ESTIMATED)], found.observations])
+    y = wide(now.sort_values(["series", "month"])).loc["2022-01":]
+    spread = reconstruct.stated_spread(now, y)
+    estimated = found.months[found.months["month"] >= y.index[0]]
+    assert set(spread) == set(zip(estimated["series"], estimated["month"], strict=True))
+    tables = np.stack([one.to_numpy() for one in drawn(y, spread, seed=0, draws=200)])
+    vary = pd.DataFrame(tables.std(axis=0), index=y.index, columns=y.columns)
+    error = wide(now.sort_values(["series", "month"]), "std_error").astype(float).loc[y.index[0] :]
+    for series, month in spread:
+        assert vary.at[month, series] == pytest.approx(error.at[month, series], rel=0.02)
+    assert int((np.nanmax(tables, axis=0) > np.nanmin(tables, axis=0)).sum()) == len(spread)
 
 
 # --- The command
