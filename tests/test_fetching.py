@@ -63,6 +63,10 @@ def server() -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def end_headers(self) -> None:
+            self.send_header("Connection", "close")
+            super().end_headers()
+
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             made.asked[path].append({**dict(self.headers), "path": self.path})
@@ -103,7 +107,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def client(clock: Clock) -> Client:
-    limits = Limits(connect=2.0, read=2.0, tries=3, most_bytes=100_000)
+    limits = Limits(connect=10.0, read=10.0, tries=3, most_bytes=100_000)
     return Client(
         ("www.customs.go.jp",), limits=limits, sleep=clock.sleep, clock=lambda: clock.at, now=lambda: NOW,
         jitter=lambda: 0.5, insecure_local=True,
@@ -456,9 +460,17 @@ def test_only_https_and_only_the_hosts_that_are_named(client: Client, url: str, 
     assert "pass" not in str(error.value).replace("passwd", "")
 
 
-def test_a_host_that_the_user_names_is_asked(client: Client) -> None:
-    named = replace(client, also=("mine.invalid",), limits=replace(client.limits, tries=1))
-    assert "no connection" in refused(named, Address("https://mine.invalid/a.csv", "a CSV"))
+def test_a_host_that_the_user_names_is_asked(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def no_network(_: requests.Session, url: str, **__: object) -> requests.Response:
+        asked.append(url)
+        raise requests.exceptions.ConnectionError
+
+    monkeypatch.setattr(requests.Session, "get", no_network)
+    named = replace(client, also=("mine.example",), insecure_local=False)
+    assert "no connection" in refused(named, Address("https://mine.example/a.csv", "a CSV"))
+    assert asked == ["https://mine.example/a.csv"] * 3
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(client: Client, tmp_path: Path) -> None:
