@@ -15,8 +15,7 @@ from forecasting.catalogue import Catalogue, Series
 from forecasting.errors import DataError, SourceError
 from forecasting.sources import answers, fx, jnto_visitors, world_bank_prices
 from forecasting.sources.base import RECORD_COLUMNS, Address, Ask, Raw
-from forecasting.sources.declared import declared, with_declared
-from forecasting.units import readable
+from forecasting.units import MONEY
 
 EMPTY = Catalogue(())
 LNG, BRENT = "Liquefied natural gas, Japan", "Crude oil, Brent"
@@ -39,14 +38,15 @@ def refused(source, content: bytes, match: str, catalogue: Catalogue = EMPTY) ->
     assert "\n" not in str(caught.value)
 
 
-def test_declared_series_have_units_that_people_can_read_and_join_a_catalogue() -> None:
-    assert {"fx.usd_jpy", "fx.eur_jpy", "price.lng_japan", "price.brent", "visitors.ru_to_jp"} <= {
-        one.id for one in declared()
-    }
-    assert all(readable(one.unit, 1.0)[1] for one in declared())
-    mine = Catalogue((Series("fx.usd_jpy", "mine", "jpy/usd"),))
-    assert with_declared(mine)["fx.usd_jpy"].title == "mine"
-    assert len(with_declared(mine)) == len(declared())
+def test_declared_series_name_their_unit_and_their_publisher() -> None:
+    declared = [one for module in (fx, world_bank_prices, jnto_visitors) for one in module.SOURCE.declares]
+    wanted = {"fx.usd_jpy", "fx.eur_jpy", "price.lng_japan", "price.brent", "visitors.ru_to_jp"}
+    assert wanted <= {one.id for one in declared}
+    assert len({one.title for one in declared}) == len(declared)
+    assert all(one.publisher and not one.derived for one in declared)
+    for one in declared:
+        held, _, each = one.unit.partition("/")
+        assert one.unit == "visitors" or (held in MONEY and each), one.id
 
 
 # --- Exchange rates ----------------------------------------------------------------------------------------
