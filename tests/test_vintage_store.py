@@ -269,13 +269,18 @@ def test_a_full_disk_leaves_the_store_as_it_was(folder: Path, monkeypatch: pytes
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    opened = os.open
+
+    def full_for_new(path: object, flags: int, *more: object, **named: object) -> int:
+        return (full if flags & os.O_CREAT else opened)(path, flags, *more, **named)  # type: ignore[return-value]
+
     with monkeypatch.context() as patch:
         if call == "fsync":
             patch.setattr(os, "fsync", full)
         elif call == "replace":
             patch.setattr(Path, "replace", full)
         else:
-            patch.setattr(os, "open", full)
+            patch.setattr(os, "open", full_for_new)
         with pytest.raises(DataError, match="was not written: No space left on device"):
             add(folder, {"value": 4}, now=datetime(2026, 1, 4, tzinfo=UTC))
         with pytest.raises(DataError, match="was not written: No space left on device"):
