@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import requests
 from japan_customs_bytes import catalogue, totals_file, zipped
 
 from forecasting.catalogue import Catalogue

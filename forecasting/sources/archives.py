@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 
 from forecasting.errors import DataError
 from forecasting.sources.base import Raw
@@ -14,7 +13,6 @@ MOST_RATIO = 200
 MOST_FILES = 200
 _STEP = 1 << 16
 _SMALL = 1 << 20
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
 
 def is_zip(content: bytes) -> bool:
@@ -37,7 +35,9 @@ def members(raw: Raw) -> list[tuple[str, bytes]]:
                 content = _unpacked(archive, one, raw, total)
                 total += len(content)
                 found.append((one.filename, content))
-    except _BROKEN as error:
+    except DataError:
+        raise
+    except Exception as error:  # damaged archives end zipfile in a dozen ways, IndexError and struct.error among them
         raise DataError(
             f"{raw.address}: expected a whole, unlocked ZIP, found one that cannot be unpacked"
             f" ({type(error).__name__}): fetch it again, or unpack it by hand and ingest the files."

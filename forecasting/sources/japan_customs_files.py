@@ -132,7 +132,7 @@ class _Source:
             try:
                 inside = members(raw)
             except DataError:
-                return False
+                return True  # parse says what is wrong with it
             return any(_is_table(content) for _, content in inside)
         return _is_table(raw.content)
 
