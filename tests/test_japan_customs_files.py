@@ -109,6 +109,13 @@ def test_a_code_that_a_country_has_no_row_of_is_zero_and_one_that_nobody_has_is_
     }  # fmt: skip
 
 
+def test_series_that_a_file_cannot_hold_are_said_in_one_line() -> None:
+    remarks = SOURCE.parse(raw(pc_file([PARTS])), WHOLE).remarks
+    (said,) = [one for one in remarks if "no rows of the code" in one]
+    assert "jp_ru.imports.value, jp_ru.imports.mineral_fuels.lng.value" in said
+    assert said.endswith("series): not read.")
+
+
 def test_a_code_belongs_to_its_direction() -> None:
     known = catalogue(("jp_ru.exports.x.value", "mn_jpy", "70503"), ("jp_ru.imports.x.value", "mn_jpy", "70503"))
     assert set(read(pc_file([PARTS, CARS]), known)) >= {("jp_ru.imports.x.value", "2026-01")}

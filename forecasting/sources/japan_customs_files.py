@@ -383,6 +383,9 @@ class _File:
                     period = pd.Period(year=year, month=month, freq="M")
                     dated = "printed" if self.told.published else "seen"
                     made.add(one.entry, period, value, self.told.stage(month), self.told.published, dated)
+        if held.absent:
+            some = f"{', '.join(list(held.absent)[:3])}{' …' if len(held.absent) > 3 else ''}"
+            remarks.append(f"{self.where}: no rows of the code of {some} ({len(held.absent)} series): not read.")
         furthest = max(pd.Period(year=year, month=max(last, 1), freq="M") for year, last in held.reach.items())
         return _Read(made.table(), tuple(remarks), furthest)
 
@@ -394,6 +397,7 @@ class _Held:
         self.layout, self.series = layout, series
         self.reach: dict[int, int] = {}
         self.remarks: list[str] = []
+        self.absent: dict[str, None] = {}
         self._rows: dict[tuple[str, int, str, str], _Row] = {}
         self._codes: dict[tuple[str, int], set[str]] = defaultdict(set)
         self._partners: set[tuple[str, int, str]] = set()
@@ -479,9 +483,7 @@ class _Held:
             needed = one.pc or tuple(sorted(DIGITS))
             whole = all(code in there for code in needed)
         if not whole:
-            self.remarks.append(
-                f"{self.layout.where}: no rows of code {'+'.join(needed)} in {year}: {one.entry.id} not read."
-            )
+            self.absent[one.entry.id] = None
             return ()
         mine = ((code, row) for (*place, code), row in self._rows.items() if place == [flow, year, partner])
         rows = [row for code, row in mine if self._of(code, needed)]
