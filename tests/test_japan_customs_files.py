@@ -30,7 +30,8 @@ from forecasting.catalogue import Catalogue
 from forecasting.errors import DataError
 from forecasting.sources import archives
 from forecasting.sources.base import Address, Ask, Raw
-from forecasting.sources.japan_customs_files import SOURCE, Told, files_of, found_class, stages_of
+from forecasting.sources.japan_customs_files import SOURCE
+from forecasting.sources.japan_customs_listing import Told, files_of, found_class, stages_of
 
 ROOT = Path(__file__).resolve().parent.parent
 WHOLE = Catalogue.from_table(pd.read_csv(ROOT / "data" / "catalogue.csv", dtype=str))
