@@ -149,6 +149,7 @@ def test_a_series_of_a_file_with_no_unit_is_not_guessed() -> None:
         (commodity_file(EXPORTED, CELLS), {"400867 ": "4008x67 "}, "expected a number"),
         (commodity_file(EXPORTED, CELLS), {"1988/01": "1988/13"}, "expected a month"),
         (commodity_file(EXPORTED, CELLS), {"1988/01": "2026/03"}, "expected a month after"),
+        (commodity_file(EXPORTED, CELLS), {"'70503'": "'7050301'"}, "found two"),
         (totals_file(WORLD), {"Exp-Total": "Export"}, "found 'Export'"),
         (totals_file(WORLD), {"千円": "百万円", "a thousand yen": "million yen"}, "thousand yen"),
         (totals_file({"2026/01": (0, 0)}), {}, "months with figures"),

@@ -190,7 +190,7 @@ class Rows:
         self.made.append((*made, self.raw))
 
     def table(self) -> pd.DataFrame:
-        """RECORD_COLUMNS, sorted; one row per series and month, DataError where two differ."""
+        """RECORD_COLUMNS, sorted by series and month."""
         return records(self.made)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -97,6 +98,9 @@ class _Source:
             raise DataError(f"{raw.address}: expected {EXPECTED}, found {error}: fetch it again.") from None
         made, remarks = Rows(NAME, raw.digest), []
         mine = [(one, column) for one in wanted(catalogue) for column in table.columns if column.fits(one)]
+        twice = next((id_ for id_, count in Counter(one.entry.id for one, _ in mine).items() if count > 1), "")
+        if twice:
+            raise DataError(f"{raw.address}: expected one column for {twice}, found two: the layout has changed.")
         for one, column in mine:
             for month, value in column.figures(table, one):
                 made.add(one.entry, month, value, "latest", None, "seen")
