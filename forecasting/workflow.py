@@ -28,6 +28,7 @@ from forecasting.panel import Panel
 from forecasting.periods import Totals, next_full_quarter_end
 from forecasting.pipeline import Made, Run
 from forecasting.plan import Plan, plan
+from forecasting.reconstruct import stated_spread
 from forecasting.summary import in_words
 from forecasting.tables import all_totals, closure, forecast_table
 
@@ -301,18 +302,27 @@ def cube(request: Request, progress: Progress = silent, dataset: Dataset | None 
 
 
 def _revised(seen: Panel, dataset: Dataset, request: Request) -> tuple[list[Panel], list[str]]:
-    """Panels whose provisional months are drawn as revised by what was measured up to the day, and what to say."""
+    """Panels whose uncertain months are drawn anew, and what to say: provisional months as revised by what was
+    measured up to the day, estimated ones by their standard error."""
     if not dataset.embedded:
         raise DataError("--revision-noise needs earlier releases of figures, and a file of your own has none: omit it.")
     day = None if request.as_of_day is None else day_of(request.as_of_day)
     spread = official().spreads(seen.series, day)
-    cells = vintages.provisional_spread(dataset.observations, seen.y, spread)
-    if not cells:
-        nothing = "No revisions of provisional figures have been measured yet, so that --revision-noise adds nothing:"
-        return [], [f"{nothing} tradecast data update --since MONTH fetches earlier releases."]
-    low, high = 100 * min(cells.values()), 100 * max(cells.values())
-    said = f"{len(cells)} provisional figures vary by what such figures were revised (± {low:.2g} to {high:.2g} %)."
-    return [Panel(one, seen.x) for one in vintages.drawn(seen.y, cells, request.seed, REVISED_PANELS)], [said]
+    provisional = vintages.provisional_spread(dataset.observations, seen.y, spread)
+    estimated = stated_spread(dataset.observations, seen.y)
+    said = [*_how_uncertain(provisional, "provisional figures vary by what such figures were revised")]
+    if not provisional:
+        fetch = "tradecast data update --since MONTH fetches earlier releases."
+        said = [f"No revisions of provisional figures have been measured yet, so that they do not vary: {fetch}"]
+    said += _how_uncertain(estimated, "estimated figures vary by their standard error")
+    cells = {**provisional, **estimated}
+    drawn = vintages.drawn(seen.y, cells, request.seed, REVISED_PANELS) if cells else []
+    return [Panel(one, seen.x) for one in drawn], said
+
+
+def _how_uncertain(cells: Mapping[tuple[str, pd.Period], float], what: str) -> list[str]:
+    low, high = (100 * found(cells.values(), default=0.0) for found in (min, max))
+    return [f"{len(cells)} {what} (± {low:.2g} to {high:.2g} %)."] if cells else []
 
 
 def _beyond_history(chosen: Plan, months: int) -> list[str]:

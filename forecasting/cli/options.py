@@ -34,7 +34,10 @@ AsOfDay = Annotated[
     str | None, typer.Option(help="Forecast from the figures as they stood on this day, as 2026-03-01.")
 ]
 RevisionNoise = Annotated[
-    bool, typer.Option("--revision-noise", help="Let provisional months vary as much as they were revised before.")
+    bool,
+    typer.Option(
+        "--revision-noise", help="Let provisional and estimated months vary by what is known of their errors."
+    ),
 ]
 Data = Annotated[Path | None, typer.Option(help="Your own CSV, Parquet or Excel file instead of the official figures.")]
 Covariates = Annotated[Path | None, typer.Option(help="File of covariates for sarima and boosting.")]
