@@ -87,7 +87,7 @@ def update(
     A source that fails does not stop the others, and what it gave before it failed is kept. ``since`` is the first
     month asked for, BACK_MONTHS before ``now`` by default.
     """
-    folder = store.data_folder()
+    folder = _project()
     asked = [source(one) for one in dict.fromkeys(names or SOURCES)]
     catalogue = vintage_store.with_declared(store.read_catalogue(folder), [one.name for one in asked])
     first = pd.Period(now, "M") - BACK_MONTHS if since is None else _month(since)
@@ -107,6 +107,17 @@ def update(
     done = _added(folder, read, came, now, catalogue)
     _note(folder, [one.source for one in came if not one.error and not one.skipped], now)
     return done
+
+
+def _project() -> Path:
+    """The data folder, if it may grow: the one inside the installed package may not."""
+    folder = store.data_folder()
+    if folder == store.PACKAGE / "embedded":
+        raise DataError(
+            "Updates are kept in a project, and there is no project here: set TRADECAST_HOME to a folder whose data/"
+            " holds catalogue.csv, observations.csv and sources.toml, or run inside one."
+        )
+    return folder
 
 
 def _month(text: str) -> pd.Period:
@@ -197,7 +208,7 @@ def ending_of(content: bytes) -> str:
 
 def ingest(files: Sequence[Path], name: str | None, now: datetime) -> Updated:
     """Read files given by hand, each by the source whose layout it has; all of them are added, or none."""
-    folder = store.data_folder()
+    folder = _project()
     among = [source(one) for one in ([name] if name else SOURCES)]
     catalogue = vintage_store.with_declared(store.read_catalogue(folder), [one.name for one in among])
     read: dict[str, _Read] = {}

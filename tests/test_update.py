@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -215,6 +216,13 @@ def test_what_cannot_be_true_is_an_error_of_its_source_and_nothing_is_added(home
     with pytest.raises(DataError, match=said):
         raise DataError(done.came[0].error)
     assert vintage_store.parts(home) == ()
+
+
+def test_without_a_project_nothing_is_kept_beside_the_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(store, "data_folder", lambda: store.PACKAGE / "embedded")
+    for ask in (lambda: update.update([], None, NOW, serving()), lambda: update.ingest([tmp_path / "a"], None, NOW)):
+        with pytest.raises(DataError, match="there is no project here: set TRADECAST_HOME"):
+            ask()
 
 
 # Files given by hand
@@ -467,7 +475,7 @@ def test_update_prints_a_line_a_source(tradecast: Run, online: dict[str, object]
     code, out, err = tradecast("data", "update", width=width)
     assert (code, err) == (0, "")
     assert "japan_customs_press" in out
-    assert "1 new values" in " ".join(out.split())
+    assert re.search(r"japan_customs_press +1 +2026-09 +1 new", out)
     assert "it needs a key: set UN_KEY" in " ".join(out.split())
     online["press"] = press(("2026-09", 6e4, "detailed", "2026-10-31"))
     code, out, _ = tradecast("data", "update", "japan_customs_press", "--since", "2026-01", width=width)

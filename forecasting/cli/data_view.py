@@ -69,10 +69,10 @@ def updated_view(done: Updated, width: int) -> Group:
 
 def _came(one: Came) -> str:
     words = (
-        ("new", "new values"),
+        ("new", "new"),
         ("revised", "revised"),
         ("confirmed", "confirmed"),
-        ("other source", "known of others"),
+        ("other source", "known from another source"),
     )
     found = [f"{one.rows[kind]:,} {word}" for kind, word in words if one.rows.get(kind)]
     failed = ["failed"] if one.error else []
