@@ -39,6 +39,8 @@ CRITICAL = 3.29
 TOLD_APART = 6.0
 # A month is left out when more of its estimate than this comes from the random walk.
 MOST_PRIOR = 0.25
+# So many facts with the largest residuals are left out one by one to see which is wrong.
+SUSPECTS = 4
 # An implied month rests on growth printed to 0.1 points; no other figure is believed beyond a hundred-thousandth.
 IMPLIED_ERROR, LEAST_ERROR = 0.0003, 1e-5
 UNCHECKED = 1e-3
@@ -174,6 +176,7 @@ class _Fit:
     x: np.ndarray
     covariance: np.ndarray
     prior: np.ndarray
+    misfit: float
     z: np.ndarray
     checked: np.ndarray
     scatter: tuple[float, float]
@@ -188,18 +191,18 @@ def _fit(system: _System, widened: np.ndarray, first: np.ndarray | None = None) 
     x = scales if first is None else first
     for _ in range(ITERATIONS):
         levels = np.maximum(x, LEAST_LEVEL * scales)
-        solved, covariance = _solved(system, levels, widened)
+        solved, covariance, misfit = _solved(system, levels, widened)
         moved = (np.abs(solved - x) / scales).max()
         x = solved
         if moved < SETTLED:
             break
     walk, _ = _walk(system, levels)
     prior = ((walk @ covariance) ** 2).sum(axis=0) / np.diag(covariance)
-    return _Fit(x, covariance, prior, *_judged_by_others(system, levels, x, covariance, widened))
+    return _Fit(x, covariance, prior, misfit, *_judged_by_others(system, levels, x, covariance, widened))
 
 
-def _solved(system: _System, levels: np.ndarray, widened: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Months (N), none below zero, and their covariance (N × N), for errors as they are at these levels."""
+def _solved(system: _System, levels: np.ndarray, widened: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Months (N), none below zero, their covariance (N × N) and the sum of squares, for errors as at these levels."""
     used, errors = np.isfinite(widened), system.errors(levels)
     whiten = np.linalg.inv(np.linalg.cholesky(_widened(errors, widened)))
     walk, start = _walk(system, levels)
@@ -213,7 +216,8 @@ def _solved(system: _System, levels: np.ndarray, widened: np.ndarray) -> tuple[n
     x = inverse @ (q.T @ right)
     if (x < -SETTLED).any():
         x, _ = nnls(rows, right)
-    return levels * x, (levels[:, None] * inverse) @ (levels[:, None] * inverse).T
+    scaled = levels[:, None] * inverse
+    return levels * x, scaled @ scaled.T, float(np.sum((rows @ x - right) ** 2))
 
 
 def _widened(errors: np.ndarray, widened: np.ndarray) -> np.ndarray:
@@ -270,22 +274,26 @@ def _judged(system: _System) -> tuple[_Fit, np.ndarray, list[str]]:
     against = [""] * len(system.facts)
     while True:
         size = np.abs(fit.z) * np.isfinite(widened)
-        worst = int(np.argmax(size))
-        if size[worst] <= CRITICAL:
+        if size.max() <= CRITICAL:
             return _readmitted(system, fit, widened, against)
-        without = _with(widened, [worst], np.inf)
-        after = _fit(system, without, fit.x)
+        # Residuals are told at a fit that the wrong fact has bent: what is left without a fact says more.
+        suspects = [
+            int(at) for at in np.argsort(-size, kind="stable")[:SUSPECTS] if size[at] > max(CRITICAL, 0.5 * size.max())
+        ]
+        without = {at: _fit(system, _with(widened, [at], np.inf), fit.x) for at in suspects}
+        worst = min(suspects, key=lambda at: without[at].misfit)
+        after = without[worst]
         freed = (size > CRITICAL) & (np.abs(after.z) <= CRITICAL)
-        # Setting a fact aside lowers the sum of squares by the square of its residual.
-        rivals = np.flatnonzero(freed & (size**2 > size[worst] ** 2 - TOLD_APART))
-        tied = sorted({worst, *map(int, rivals)})
+        tied = [at for at in suspects if at == worst or (freed[at] and without[at].misfit < after.misfit + TOLD_APART)]
         if len(tied) > 1:
-            without = _with(widened, tied, widened[tied] * size[worst])
-            after = _fit(system, without, fit.x)
+            widened = _with(widened, tied, widened[tied] * size[tied].max())
+            after = _fit(system, widened, fit.x)
+        else:
+            widened = _with(widened, [worst], np.inf)
         for at in tied:
             others = sorted(str(system.facts[one]) for one in {*tied, *map(int, np.flatnonzero(freed))} - {at})
             against[at] = against[at] or "; ".join(others)
-        widened, fit = without, after
+        fit = after
 
 
 def _readmitted(

@@ -99,7 +99,7 @@ def test_the_unit_of_a_series_does_not_matter(true: np.ndarray) -> None:
 
 
 @settings(max_examples=10, deadline=None)
-@given(positive, st.integers(0, 11), st.sampled_from(["yoy", "level"]), st.sampled_from([-1, 1]))
+@given(positive, st.integers(0, 10), st.sampled_from(["yoy", "level"]), st.sampled_from([-1, 1]))
 def test_one_wrong_fact_among_many_is_named_and_spoils_nothing(true, at: int, measure: str, sign: int) -> None:
     rows = facts_of(true, digits=1)
     wrong = next(i for i, one in enumerate(rows) if one["period"] == f"2022-{at + 1:02d}" and one["measure"] == measure)
@@ -111,7 +111,7 @@ def test_one_wrong_fact_among_many_is_named_and_spoils_nothing(true, at: int, me
         wrong_value = 100 * (true[12 + at] / true[at] * (1 + 0.5 * sign) - 1)
     told = {"revision": 0.0005}
     found = fitted([*rows[:wrong], {**rows[wrong], "value": f"{wrong_value:.1f}"}, *rows[wrong + 1 :]], **told)
-    aside = found.facts[found.facts["verdict"] != "agrees"]
+    aside = found.facts[~found.facts["verdict"].isin(["agrees", "alone"])]
     assert list(aside["source"]) == [rows[wrong]["source"]]
     assert list(aside["verdict"]) == ["set aside"]
     without = fitted([one for i, one in enumerate(rows) if i != wrong], **told)
