@@ -9,6 +9,7 @@ the same bytes as an undisturbed one and as a live forecast; 500 paths × 6 mont
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import platform
@@ -33,7 +34,7 @@ from forecasting.compute import Progress, map_tasks, silent
 from forecasting.covariates import held, with_covariates
 from forecasting.errors import DataError
 from forecasting.experiment import Done, Job, Origin, PanelAt, jobs_of, side_by_side, work
-from forecasting.experiments_file import Contender, Cutoffs, Experiment
+from forecasting.experiments_file import FIRST_PUBLISHED, Contender, Cutoffs, Experiment
 from forecasting.forecast import Forecast
 from forecasting.models.base import Forecaster
 from forecasting.models.ensemble import Ensemble
@@ -44,6 +45,7 @@ from forecasting.plan import Plan, plan
 from forecasting.scores import crps_of_paths, pit_of_paths, seasonal_scale
 from forecasting.sources.user_file import read_covariates
 from forecasting.tables import all_totals, closure, forecast_table
+from forecasting.vintages import month_after
 
 MONTHS_OF = {"month": 1, "quarter": 3, "fiscal_year": 12}
 PERIODS = {"month": "M", "quarter": "Q-DEC", "fiscal_year": "Y-MAR"}
@@ -95,7 +97,19 @@ def load(experiment: Experiment) -> Data:
         cutoffs = [one for block in experiment.cutoffs for one in block.months(panel.cutoff)]
         last = max(map(experiment.last, cutoffs), default=panel.cutoff)
         panel, _ = with_covariates(panel, table, last, experiment.hold_covariates, experiment.covariates.name)
-    return Data.latest(panel, dataset.catalogue, dataset.source)
+    latest = Data.latest(panel, dataset.catalogue, dataset.source)
+    return as_first_published(latest) if experiment.panel == FIRST_PUBLISHED else latest
+
+
+def as_first_published(data: Data) -> Data:
+    """The same truth, but models see at each cutoff the figures as they stood on the last day of the month after it."""
+    official = workflow.official()
+
+    @functools.cache
+    def panel_at(cutoff: pd.Period) -> Panel:
+        return official.on(month_after(cutoff)).panel.until(cutoff)
+
+    return replace(data, panel_at=panel_at, source=f"{data.source} as first published")
 
 
 @dataclass(frozen=True)

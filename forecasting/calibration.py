@@ -92,7 +92,7 @@ def learn(
     """Split-conformal factors (Vovk et al. 2005; Lei et al. 2018) on the modelling scale.
 
     A past error is measured in half-widths of its own interval. Errors of forecasts from histories of alike length
-    are pooled, each first divided by its series' own typical size, which is shrunk to the pool's by the number of origins.
+    are pooled, each first divided by its series' own typical size, shrunk to the pool's by the number of origins.
     """
     series = list(months_known)
     if rows.empty:

@@ -38,7 +38,7 @@ def forecast(request: Request, progress: Progress = silent, dataset: Dataset | N
 
 def cube(request: Request, progress: Progress = silent, dataset: Dataset | None = None) -> Cube:
     """The paths behind ``forecast``: every group of series by the model in force for it."""
-    dataset = dataset or workflow.load(request.data)
+    dataset = dataset or workflow.load(request.data, request.as_of_day)
     parts = shares(request, dataset)
     made = []
     for share in parts:

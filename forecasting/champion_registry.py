@@ -333,7 +333,10 @@ def save(target: Path, spec: Mapping[str, Any], dataset: workflow.Dataset, model
     with tempfile.TemporaryDirectory(prefix="tradecast-") as folder:
         parts = {"spec": SPEC, "observations": OBSERVATIONS, "catalogue": CATALOGUE}
         Path(folder, SPEC).write_text(json.dumps(spec, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        store.write_table(dataset.observations[list(KEPT)], Path(folder, OBSERVATIONS))
+        # What a forecast rests on: rates and prices of the store are in no catalogue file and would move the cutoff.
+        panel = dataset.observations["series"].isin(dataset.panel.series)
+        panel &= dataset.observations["month"] <= dataset.panel.cutoff
+        store.write_table(dataset.observations.loc[panel, list(KEPT)], Path(folder, OBSERVATIONS))
         Path(folder, CATALOGUE).write_bytes((store.data_folder() / CATALOGUE).read_bytes())
         mlflow.pyfunc.save_model(
             target,

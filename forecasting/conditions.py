@@ -52,7 +52,7 @@ def condition(
     texts: Sequence[str], request: Request, model: str | None = None, progress: Progress = silent
 ) -> Conditional:
     """Every series given what is stated of some totals, and how plausible the statements are."""
-    dataset = workflow.load(request.data)
+    dataset = workflow.load(request.data, request.as_of_day)
     stated = [statements.parse(one, dataset.catalogue) for one in texts]
     cube = _cube(stated, (), request, model, progress, dataset)
     linear = statements.rows(stated, cube.forecast, cube.y)
@@ -84,7 +84,7 @@ def stress(
     """The most plausible path of the levers on which the mean of the total reaches the value."""
     if not levers:
         raise DataError("--levers is missing: name the series that may move, such as --levers 'jp_ru.exports.*.value'.")
-    dataset = workflow.load(request.data)
+    dataset = workflow.load(request.data, request.as_of_day)
     target = statements.parse(text, dataset.catalogue)
     cube = _cube([target], stressing.lever_series(levers, dataset.catalogue), request, model, progress, dataset)
     linear = statements.rows([target], cube.forecast, cube.y)

@@ -3,6 +3,7 @@
 ForecastingError            one line, exit code 2
 ├── CatalogueError          a series or a pattern that does not exist
 ├── DataError               a table that cannot be what it claims to be
+│   └── SourceError         a publisher that cannot be reached, or answers something else
 ├── ModelError              a model that cannot fit these data, by its name
 └── TrackingError           a tracking store that cannot be reached or used
 """
@@ -18,6 +19,10 @@ class CatalogueError(ForecastingError):
 
 class DataError(ForecastingError):
     """A table that cannot be what it claims to be."""
+
+
+class SourceError(DataError):
+    """A publisher that cannot be reached or answers something else; names the address, without any key in it."""
 
 
 class ModelError(ForecastingError):

@@ -21,6 +21,8 @@ from forecasting.scores import REGIMES, SCORES, SKILLS, with_regime
 from forecasting.toml_table import TomlTable, nearest, read_toml
 
 NEXT_QUARTER = "next_quarter"
+FIRST_PUBLISHED = "first_published"
+PANELS = ("latest", FIRST_PUBLISHED)
 MAX_HORIZON = 60
 MAX_STEP = 24
 WARM_UP = 12
@@ -276,13 +278,10 @@ def _window(table: TomlTable) -> int | None:
 
 
 def _panel(table: TomlTable) -> str:
-    if table.text("panel", "latest") == "first_published":
-        table.refuse(
-            "panel",
-            'is "first_published", but figures are kept as they stand today only: use panel = "latest" until vintages'
-            " are kept",
-        )
-    return table.one_of("panel", ("latest",), "latest")
+    found = table.one_of("panel", PANELS, "latest")
+    if found == FIRST_PUBLISHED and "data" in table.cells:
+        table.refuse("panel", 'is "first_published", but a file of your own holds no vintages: use panel = "latest"')
+    return found
 
 
 def _refit(table: TomlTable) -> str:

@@ -13,7 +13,7 @@ from forecasting.units import conversion
 
 OBSERVATION_COLUMNS = ("series", "month", "value", "unit", "stage", "std_error", "source")
 STAGES = (
-    "provisional", "nine_digit", "detailed", "revised", "fixed", "latest",
+    "estimated", "provisional", "nine_digit", "detailed", "revised", "fixed", "latest", "published",
     "implied", "published_in_press", "reconstructed", "as_given",
 )  # fmt: skip
 

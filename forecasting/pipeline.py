@@ -17,6 +17,7 @@ from forecasting.experiment import Rolling, rolling
 from forecasting.forecast import Forecast
 from forecasting.models.base import Forecaster
 from forecasting.panel import Panel
+from forecasting.seeds import stream
 from forecasting.transform import choose_transform
 
 # Past cutoffs that a calibration learns from: every month for short histories, every third for long ones, whose
@@ -52,7 +53,10 @@ class Made:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that a group of series is forecast with."""
+    """Everything that a group of series is forecast with.
+
+    ``revised`` are panels like ``panel`` with provisional months drawn as revised: each gives a share of the paths.
+    """
 
     model: Forecaster
     panel: Panel
@@ -63,6 +67,7 @@ class Run:
     workers: int = 1
     cached: bool = True
     progress: Progress = silent
+    revised: tuple[Panel, ...] = ()
 
     def __call__(self, series: tuple[str, ...]) -> Made:
         cache = store.Cache(store.cache_folder())
@@ -75,6 +80,7 @@ class Run:
             self.paths,
             self.seed,
             self.hold_covariates,
+            [one.digest() for one in self.revised],
         )
         if self.cached and (kept := cache.get(key)):
             return _unpacked(kept, self.model.name)
@@ -95,8 +101,23 @@ class Run:
     def _made(self, series: tuple[str, ...]) -> Made:
         rolled = self._rolled(series)
         *past, final = rolled.forecasts
+        final = self._as_revised(final, series)
         ready, learned = after_the_model(final, past, self.panel.y, self.seed)
         return Made(ready, rolled.described, dict(learned.origins), rolled.failures, cached=False)
+
+    def _as_revised(self, final: Forecast, series: tuple[str, ...]) -> Forecast:
+        """Paths pooled from the revised panels, if there are any; cells that are published stay as published."""
+        if not self.revised:
+            return final
+        origin = [(self.panel.cutoff, self._future(self.panel.cutoff, self.last), series)]
+        share = -(-self.paths // len(self.revised))
+        pieces = []
+        for at, panel in enumerate(self.revised):
+            seed = int(stream(self.seed, "revised panel", at).integers(2**31))
+            made = rolling(self.model, panel.until, origin, share, seed, self.workers, self.progress)
+            pieces.append(made.forecasts[0].select(final.series).paths)
+        paths = np.concatenate(pieces)[: self.paths]
+        return final.with_paths(np.where(final.steps() > 0, paths, final.paths))
 
     def _rolled(self, series: tuple[str, ...]) -> Rolling:
         steps = min((self.last - self.panel.cutoff).n, CALIBRATION_HORIZON)

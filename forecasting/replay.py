@@ -81,7 +81,7 @@ def replay(
     """
     if request.as_of is None:
         raise DataError("--as-of is missing: name the last month that the forecast of then may see, such as 2023-07.")
-    dataset = workflow.load(request.data)
+    dataset = workflow.load(request.data, request.as_of_day)
     seen = workflow.as_of(dataset.panel, request.as_of)
     named = model or DEFAULT_MODEL
     enough = {one for one in seen.series if seen.y[one].notna().sum() >= forecaster(named).min_months}

@@ -167,7 +167,7 @@ def worlds(
     dataset: Dataset | None = None,
 ) -> Worlds:
     """Forecast once, and impose each scenario on the same paths."""
-    dataset = dataset or workflow.load(request.data)
+    dataset = dataset or workflow.load(request.data, request.as_of_day)
     prepared = prepare(scenarios, request, dataset)
     settled = tuple(one.scenario for one in prepared)
     if request.horizon is None:

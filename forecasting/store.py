@@ -37,7 +37,7 @@ from forecasting.observations import OBSERVATION_COLUMNS
 PACKAGE = Path(__file__).resolve().parent
 # Modules that only fetch or show decide no number; all others are part of a cache key.
 SHOWING = re.compile(
-    r"(cli|sources)|(plot|units|report|tracking|scores|significance|leaderboard|backtest|experiments_file|champion|served)\w*\.py"
+    r"(cli|sources)|(plot|units|report|tracking|scores|significance|leaderboard|backtest|experiments_file|champion|served|vintage|update)\w*\.py"
 )
 DECIDING_PACKAGES = ("numpy", "scipy", "pandas", "statsmodels", "scikit-learn")
 MEGABYTE = 1_000_000
@@ -105,6 +105,27 @@ def read_stored_observations(folder: Path) -> pd.DataFrame:
 def read_facts(folder: Path) -> pd.DataFrame:
     """Published figures to hold against the tables, every cell as printed."""
     return _read_csv(folder / "press_facts.csv")
+
+
+def read_published_facts(path: Path) -> pd.DataFrame:
+    """Single published figures to reconstruct months from, every cell as printed."""
+    return _read_csv(path)
+
+
+def read_forecast_table(path: Path) -> pd.DataFrame:
+    """A table that ``write_table`` wrote, numbers as numbers."""
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
+        ".csv": pd.read_csv, ".json": pd.read_json, ".parquet": pd.read_parquet, ".xlsx": pd.read_excel
+    }  # fmt: skip
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path} has no known ending: use {', '.join(readers)}.")
+    try:
+        return reader(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist: name a table that `tradecast forecast --out` wrote.") from error
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:  # pyarrow's errors are ValueErrors
+        raise DataError(f"{path} cannot be read as a table: {' '.join(str(error).split())}") from error
 
 
 def file_digest(path: Path) -> str:

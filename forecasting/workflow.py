@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from forecasting import store
+from forecasting import store, vintage_store, vintages
 from forecasting.catalogue import Catalogue
 from forecasting.checks import check_observations
 from forecasting.coherence import coherent
@@ -27,12 +28,17 @@ from forecasting.panel import Panel
 from forecasting.periods import Totals, next_full_quarter_end
 from forecasting.pipeline import Made, Run
 from forecasting.plan import Plan, plan
+from forecasting.reconstruct import stated_spread
 from forecasting.summary import in_words
 from forecasting.tables import all_totals, closure, forecast_table
 
 DEFAULT_MODEL = "ensemble"
 USES_COVARIATES = ("sarima", "boosting", "ensemble")
 MAX_HORIZON = 60
+REVISED_PANELS = 8
+MOST_RAGGED = 12
+"""Months that a series may lag behind the others and still be forecast with them."""
+OFFICIAL = "official figures"
 SOURCE_LINE = "Source: Trade Statistics of Japan, Ministry of Finance; processed."
 
 
@@ -46,11 +52,19 @@ class Dataset:
     source: str
     embedded: bool
     remarks: tuple[str, ...] = ()
+    attributions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def source_line(self) -> str:
         """What to print under every number."""
-        return SOURCE_LINE if self.embedded else f"Source: {self.source}, as given."
+        return self.source_line_of(self.attributions)
+
+    def source_line_of(self, series: Iterable[str]) -> str:
+        """What to print under numbers that rest on these series: every publisher's own line, once."""
+        if not self.embedded:
+            return f"Source: {self.source}, as given."
+        lines = dict.fromkeys(line for one in series for line in self.attributions.get(one, ()))
+        return " ".join(lines) or SOURCE_LINE
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,8 @@ class Request:
     paths: int = 2000
     seed: int = 0
     as_of: str | None = None
+    as_of_day: str | None = None
+    revision_noise: bool = False
     data: Path | None = None
     covariates: Path | None = None
     hold_covariates: bool = False
@@ -96,7 +112,7 @@ class Outlook:
     @property
     def source_line(self) -> str:
         """What to print under every number."""
-        return self.dataset.source_line
+        return self.dataset.source_line_of([*self.forecast.series, *self.resting])
 
     @property
     def stages(self) -> pd.DataFrame:
@@ -109,16 +125,23 @@ class Outlook:
         return (*closure(self.series, self.dataset.catalogue), *self.series)
 
 
-def load(data: Path | None = None) -> Dataset:
-    """The embedded official figures, or a user's own file (ids that the catalogue knows keep their meaning)."""
+def load(data: Path | None = None, as_of_day: str | None = None) -> Dataset:
+    """The official figures, as they stood on a day or now; or a user's own file (official ids keep their meaning).
+
+    Official are the embedded figures and what updates have added since.
+    """
     folder = store.data_folder()
-    catalogue = store.read_catalogue(folder)
     if data is None:
-        observations = store.read_stored_observations(folder)
+        if as_of_day is not None or vintage_store.parts(folder):
+            return official().on(None if as_of_day is None else day_of(as_of_day))
+        catalogue, observations = store.read_catalogue(folder), store.read_stored_observations(folder)
         _refuse_damage(observations, catalogue)
-        return Dataset(observations, to_panel(observations), catalogue, "official figures", embedded=True)
+        return Dataset(observations, to_panel(observations), catalogue, OFFICIAL, embedded=True)
+    if as_of_day is not None:
+        raise DataError("--as-of-day needs figures of every day, and a file of your own has none: use --as-of MONTH.")
     from forecasting.sources.user_file import read_observations
 
+    catalogue = store.read_catalogue(folder)
     read = read_observations(data)
     units = dict(zip(read.observations["series"], read.observations["unit"], strict=True))
     known = catalogue if any(one in catalogue for one in units) else Catalogue(())
@@ -134,7 +157,84 @@ def load(data: Path | None = None) -> Dataset:
     return Dataset(observations, to_panel(observations), whole, data.name, embedded=False, remarks=read.remarks)
 
 
-def _refuse_damage(observations: pd.DataFrame, catalogue: Catalogue) -> None:
+def day_of(text: str) -> date:
+    """A day written as 2026-03-01."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError as cause:
+        raise DataError(f"--as-of-day {text!r} is not a day: write it as 2026-03-01.") from cause
+
+
+@dataclass(frozen=True)
+class Official:
+    """The official figures of every day: the carried records and the store's; ``order`` is that of the series."""
+
+    folder: Path
+    catalogue: Catalogue
+    carried: pd.DataFrame
+    order: tuple[str, ...]
+
+    def on(self, day: date | None) -> Dataset:
+        """The figures as they stood on this day (None: now)."""
+        records = vintage_store.known_on(self.folder, day, self.catalogue, self.carried)
+        if records.empty:
+            raise DataError(f"--as-of-day {day}: nothing was known yet: take a later day.")
+        observations = vintages.observations_of(records, self.catalogue)
+        places = observations["series"].map({one: at for at, one in enumerate(self.order)})
+        observations = observations.assign(at=places).sort_values(["at", "month"], kind="stable", ignore_index=True)
+        observations = observations.drop(columns="at")
+        _refuse_damage(observations, self.catalogue, whole=day is None)
+        panel, left = self._panel(observations)
+        said = () if day is None else tuple(vintages.as_known(records, day))
+        return Dataset(observations, panel, self.catalogue, OFFICIAL, True, (*said, *left), self._attributions(records))
+
+    def spreads(self, series: Sequence[str], day: date | None) -> dict[tuple[str, str], float]:
+        """Spread of revisions (log) by series and provisional stage, of the releases known on this day."""
+        carried = self.carried[self.carried["series"].isin(series)]
+        records = pd.concat([carried, vintage_store.history(self.folder, series)], ignore_index=True)
+        if day is not None:
+            records = records[vintages.known_day(records) <= pd.Timestamp(day)]
+        return vintages.spreads(records, self.catalogue, vintage_store.read_precedence(self.folder))
+
+    def _panel(self, observations: pd.DataFrame) -> tuple[Panel, list[str]]:
+        """Trade flows up to the last month of the core, and what was left out: flows that have long ended.
+
+        Prices, rates and visitors come earlier than trade and must not move its cutoff: they serve as covariates.
+        """
+        from forecasting.sources.base import Flow
+
+        carried = set(self.carried["series"])
+        flows = {one for one in observations["series"].unique() if one in carried or Flow.of(self.catalogue[one])}
+        panel = to_panel(observations[observations["series"].isin(flows)])
+        core = [one for one in panel.series if self.catalogue[one].core]
+        panel = panel.until(panel.select(core or panel.series).cutoff)
+        last = panel.last_known()
+        ended = [one for one in panel.series if (panel.cutoff - last[one]).n > MOST_RAGGED and one not in carried]
+        said = [f"Not forecast, no figure for {MOST_RAGGED} months: {', '.join(ended)}."] if ended else []
+        return Panel(panel.y.drop(columns=ended)), said
+
+    def _attributions(self, records: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+        given = records.assign(ours=records["raw"].isin(set(self.carried["raw"])))
+        lines = {
+            (name, ours): SOURCE_LINE if ours else vintage_store.attribution(name)
+            for name, ours in dict.fromkeys(zip(given["source"], given["ours"], strict=True))
+        }
+        found: dict[str, dict[str, None]] = {}
+        for row in given[["series", "source", "ours"]].drop_duplicates().itertuples(index=False):
+            found.setdefault(str(row.series), {})[lines[row.source, row.ours]] = None
+        return {one: tuple(of) for one, of in found.items()}
+
+
+def official() -> Official:
+    """The embedded figures as the oldest records, and the store of the data folder."""
+    folder = store.data_folder()
+    observations = store.read_stored_observations(folder)
+    catalogue = vintage_store.described(folder, store.read_catalogue(folder))
+    order = tuple(dict.fromkeys([*observations["series"], *catalogue]))
+    return Official(folder, catalogue, vintages.carried(observations), order)
+
+
+def _refuse_damage(observations: pd.DataFrame, catalogue: Catalogue, whole: bool = True) -> None:
     """Official figures that cannot be what the catalogue says are not forecast; `data check` looks closer."""
     known = observations[observations["series"].isin(list(catalogue))]
     units = known["series"].map({one: catalogue[one].unit for one in catalogue})
@@ -147,7 +247,7 @@ def _refuse_damage(observations: pd.DataFrame, catalogue: Catalogue) -> None:
             row = known[wrong].iloc[0]
             raise DataError(f"{row['series']} {row['month']}: {row['value']:g} {row['unit']} {what}: {advice}")
     there = set(observations["series"])
-    for one in catalogue:
+    for one in catalogue if whole else ():
         if catalogue[one].headline and not set(closure([one], catalogue)) <= there:
             raise DataError(f"The official figures hold no value of {one}, a headline series: {advice}")
 
@@ -178,16 +278,18 @@ def forecast(request: Request, progress: Progress = silent, dataset: Dataset | N
 def cube(request: Request, progress: Progress = silent, dataset: Dataset | None = None) -> Cube:
     """The paths of what was asked for and of all that they must add up with."""
     model = forecaster(request.model, **request.settings)
-    dataset = dataset or load(request.data)
+    dataset = dataset or load(request.data, request.as_of_day)
     seen = as_of(dataset.panel, request.as_of)
     last = seen.cutoff + _steps(seen, request.horizon)
     seen, said = _with_covariates(seen, request, last)
-    chosen = plan(
-        seen, dataset.catalogue, request.series, model.min_months, request.model, request.only, request.besides
+    revised, noise = _revised(seen, dataset, request) if request.revision_noise else ([], [])
+    chosen, *others = (
+        plan(one, dataset.catalogue, request.series, model.min_months, request.model, request.only, request.besides)
+        for one in (seen, *revised)
     )
     run = Run(
         model, Panel(chosen.learned, seen.x), last, request.paths, request.seed, request.hold_covariates,
-        request.workers, request.cache, progress,
+        request.workers, request.cache, progress, tuple(Panel(one.learned, seen.x) for one in others),
     )  # fmt: skip
     core = run(chosen.modelled(chosen.core)) if chosen.core else None
     families = [run(chosen.modelled(family)) for family in chosen.families]
@@ -200,8 +302,32 @@ def cube(request: Request, progress: Progress = silent, dataset: Dataset | None 
         seen.digest()[:12],
         tuple((run, of) for of in (chosen.core, *chosen.families) if of),
         tuple(one for one in (core, *families) if one),
-        (*dataset.remarks, *said, *chosen.remarks, *_beyond_history(chosen, (last - seen.cutoff).n)),
+        (*dataset.remarks, *said, *noise, *chosen.remarks, *_beyond_history(chosen, (last - seen.cutoff).n)),
     )
+
+
+def _revised(seen: Panel, dataset: Dataset, request: Request) -> tuple[list[Panel], list[str]]:
+    """Panels whose uncertain months are drawn anew, and what to say: provisional months as revised by what was
+    measured up to the day, estimated ones by their standard error."""
+    if not dataset.embedded:
+        raise DataError("--revision-noise needs earlier releases of figures, and a file of your own has none: omit it.")
+    day = None if request.as_of_day is None else day_of(request.as_of_day)
+    spread = official().spreads(seen.series, day)
+    provisional = vintages.provisional_spread(dataset.observations, seen.y, spread)
+    estimated = stated_spread(dataset.observations, seen.y)
+    said = [*_how_uncertain(provisional, "provisional figures vary by what such figures were revised")]
+    if not provisional:
+        fetch = "tradecast data update --since MONTH fetches earlier releases."
+        said = [f"No revisions of provisional figures have been measured yet, so that they do not vary: {fetch}"]
+    said += _how_uncertain(estimated, "estimated figures vary by their standard error")
+    cells = {**provisional, **estimated}
+    drawn = vintages.drawn(seen.y, cells, request.seed, REVISED_PANELS) if cells else []
+    return [Panel(one, seen.x) for one in drawn], said
+
+
+def _how_uncertain(cells: Mapping[tuple[str, pd.Period], float], what: str) -> list[str]:
+    low, high = (100 * found(cells.values(), default=0.0) for found in (min, max))
+    return [f"{len(cells)} {what} (± {low:.2g} to {high:.2g} %)."] if cells else []
 
 
 def _beyond_history(chosen: Plan, months: int) -> list[str]:

@@ -126,7 +126,6 @@ def planted(panel: Panel, cutoff: str, size: float = 1e9) -> Panel:
         ({"coverages": [[80]]}, "choose from 50"),
         ({"sort_by": ["crsp"]}, "(did you mean crps?)"),
         ({"refit": "yearly"}, 'only "every" is there'),
-        ({"panel": "first_published"}, "kept as they stand today only"),
         ({"panel": "newest"}, "panel is 'newest'"),
         ({"window": "rolling"}, 'write "expanding" or a number of months'),
         ({"window": 6}, "from 13 to 1200"),

@@ -14,7 +14,8 @@ from forecasting.models import MODELS
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
-    "forecast", "data list", "data show", "data check", "backtest", "backtest show", "backtest list", "ui",
+    "forecast", "news", "data list", "data show", "data check",
+    "data reconstruct", "backtest", "backtest show", "backtest list", "ui",
     "champion propose", "champion promote", "track sync",
 )  # fmt: skip
 

@@ -1,7 +1,8 @@
-"""`tradecast data list | show | check`."""
+"""`tradecast data …`: what there is, whether it can be right, what is new, what was revised and who differs."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,12 +10,15 @@ import typer
 
 from forecasting.cli.console import console as make_console
 from forecasting.cli.output import say_written, write_table
+from forecasting.cli.reconstruct import reconstruct
 from forecasting.errors import DataError, ForecastingError
 
 app = typer.Typer(
     help="The figures: what there is, one series in full, and whether they can be right.",
     no_args_is_help=True,
 )
+
+app.command("reconstruct")(reconstruct)
 
 DataOption = Annotated[Path | None, typer.Option("--data", help="Your own file instead of the official figures.")]
 
@@ -91,6 +95,96 @@ def check(
     errors = int((checked.findings["severity"] == "error").sum()) if len(checked.findings) else 0
     if errors:
         raise ForecastingError(f"{errors} error(s) in the figures, listed above: mend them before forecasting.")
+
+
+@app.command("update")
+def update(
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Names of `tradecast data sources`; none: all that can be asked.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="First month to ask for, as 2020-01; none: two years back.")] = None,
+) -> None:
+    """Fetch what publishers have new: it is added, and nothing that was known is changed."""
+    from forecasting import update as journeys
+    from forecasting.cli.data_view import Fetching, updated_view
+    from forecasting.cli.progress import Watched
+
+    with Watched("Asking publishers") as progress, Fetching() as told:
+        done = journeys.update(sources or (), since, _now(), journeys.online(told), progress)
+    console = make_console()
+    console.print(updated_view(done, console.width))
+    if done.failed:
+        raise ForecastingError(
+            f"{len(done.failed)} of {len(done.came)} sources failed, as said above; the rest is kept."
+        )
+
+
+@app.command("ingest")
+def ingest(
+    files: Annotated[list[Path], typer.Argument(help="Files of a publisher: CSV, ZIP, XML, JSON or Excel.")],
+    source: Annotated[
+        str | None, typer.Option(help="Read them as files of this source; none: found by their header.")
+    ] = None,
+) -> None:
+    """Read files that you fetched by hand; which publisher's they are is seen from their header."""
+    from forecasting import update as journeys
+    from forecasting.cli.data_view import updated_view
+
+    console = make_console()
+    console.print(updated_view(journeys.ingest(files, source, _now()), console.width))
+
+
+@app.command("sources")
+def sources() -> None:
+    """Where figures come from: what each source offers, its key, when it was last asked, licence and attribution."""
+    from forecasting import update as journeys
+    from forecasting.cli.data_view import sources_view
+
+    console = make_console()
+    console.print(sources_view(journeys.offers(), console.width))
+
+
+@app.command("revisions")
+def revisions(
+    series: Annotated[str, typer.Argument(help="One stored id.")],
+    months: Annotated[int, typer.Option(help="Last months to list; 0: all.")] = 12,
+    out: Annotated[Path | None, typer.Option(help="The revision triangle: .csv, .json, .parquet or .xlsx.")] = None,
+) -> None:
+    """How a series was revised: every release, mean and spread by stage, whether that was foreseeable."""
+    from forecasting import store, vintages
+    from forecasting import update as journeys
+    from forecasting.cli.data_view import revisions_view
+
+    found = journeys.revisions(series)
+    if out:
+        table = vintages.triangle(found.released)
+        store.write_table(table.set_axis([f"{day:%Y-%m-%d}" for day in table.columns], axis=1), out)
+        say_written(out)
+    console = make_console()
+    console.print(revisions_view(found, months or len(found.released)))
+
+
+@app.command("compare")
+def compare(
+    series: Annotated[str, typer.Argument(help="One stored id.")],
+    months: Annotated[int, typer.Option(help="Last months to list; 0: all.")] = 24,
+    out: Annotated[Path | None, typer.Option(help="All months: .csv, .json, .parquet or .xlsx.")] = None,
+) -> None:
+    """What the sources of a series say side by side, in one unit; which one stands, and why."""
+    from forecasting import store
+    from forecasting import update as journeys
+    from forecasting.cli.data_view import compare_view
+
+    found = journeys.compare(series)
+    if out:
+        store.write_table(found.values.assign(stands=found.standing.reindex(found.values.index)), out)
+        say_written(out)
+    console = make_console()
+    console.print(compare_view(found, months or len(found.values)))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _remark(console: Any, remarks: tuple[str, ...]) -> None:

@@ -25,6 +25,8 @@ def forecast(
     paths: options.Paths = 2000,
     seed: options.Seed = 0,
     as_of: options.AsOf = None,
+    as_of_day: options.AsOfDay = None,
+    revision_noise: options.RevisionNoise = False,
     data: options.Data = None,
     covariates: options.Covariates = None,
     hold_covariates: options.HoldCovariates = False,
@@ -42,7 +44,9 @@ def forecast(
 ) -> None:
     """Forecast months, quarters and fiscal years, with intervals calibrated on past forecasts."""
     shown = options.coverages(coverage)
-    asked = options.Asked(tuple(series or ()), horizon, paths, seed, as_of, data, workers, not no_cache)
+    asked = options.Asked(
+        tuple(series or ()), horizon, paths, seed, as_of, data, workers, not no_cache, as_of_day, revision_noise
+    )
     options.check_endings(out, plot)
     more = {
         "covariates": covariates, "hold_covariates": hold_covariates, "working_days": working_days, "growth": growth

@@ -27,6 +27,15 @@ Model = Annotated[str | None, typer.Option(help=f"{MODELS}; none: the champion, 
 Paths = Annotated[int, typer.Option(help="Possible futures to draw.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same numbers.")]
 AsOf = Annotated[str | None, typer.Option(help="Hide everything after this month, as 2026-05.")]
+AsOfDay = Annotated[
+    str | None, typer.Option(help="Forecast from the figures as they stood on this day, as 2026-03-01.")
+]
+RevisionNoise = Annotated[
+    bool,
+    typer.Option(
+        "--revision-noise", help="Let provisional and estimated months vary by what is known of their errors."
+    ),
+]
 Data = Annotated[Path | None, typer.Option(help="Your own CSV, Parquet or Excel file instead of the official figures.")]
 Covariates = Annotated[Path | None, typer.Option(help="File of covariates for sarima and boosting.")]
 HoldCovariates = Annotated[bool, typer.Option(help="Assume covariates stay at their last value.")]
@@ -55,6 +64,8 @@ class Asked:
     data: Path | None = None
     workers: int = 0
     cache: bool = True
+    as_of_day: str | None = None
+    revision_noise: bool = False
 
     def __post_init__(self) -> None:
         check_counts(self.paths, self.workers)
@@ -65,7 +76,8 @@ class Asked:
 
         return Request(
             series=self.series, horizon=self.horizon, paths=self.paths, seed=self.seed, as_of=self.as_of,
-            data=self.data, workers=self.workers or default_workers(), cache=self.cache, **more,
+            data=self.data, workers=self.workers or default_workers(), cache=self.cache, as_of_day=self.as_of_day,
+            revision_noise=self.revision_noise, **more,
         )  # fmt: skip
 
 
