@@ -157,11 +157,11 @@ def headline(outlook: Outlook) -> pd.DataFrame:
     for at, one in enumerate(totals.series):
         if one not in levels.index:
             continue
-        entry, held = outlook.dataset.catalogue[one], levels.loc[one]
+        entry = outlook.dataset.catalogue[one]
         rows.append(
             {
                 "series": one, "title": entry.title, "unit": entry.unit, "period": wanted,
-                **{name: float(held[name]) for name in ("q50", "q10", "q90", "q025", "q975")},
+                **{name: float(levels[name].get(one, np.nan)) for name in ("q50", "q10", "q90", "q025", "q975")},
                 "year_ago": float(ago[at]), "probability_of_fall": float(falls[at]),
                 **{ours: float(growth["q" + theirs].get(one, np.nan)) for ours, theirs in CHANGES.items()},
             }

@@ -20,6 +20,7 @@ from forecasting.observations import with_derived
 from forecasting.periods import label
 from forecasting.relations import Relations
 from forecasting.report import Content
+from forecasting.report_page.words import assumption_words, period_words
 from forecasting.scenario import SPANS, Assumption, Scenario, Size
 from forecasting.scenarios import Worlds
 from forecasting.tables import closure
@@ -69,6 +70,7 @@ class _Packer:
             "paths": len(range(0, len(self.forecast.paths), every)),
             "of_paths": len(self.forecast.paths),
             "months": len(months),
+            "past_months": PAST,
             "ordinals": [int(one) for one in months.asi8],
             "cells": {one: _cells(self.forecast.column(one)[::every]) for one in held},
             "cutoff": {
@@ -168,7 +170,13 @@ class _Packer:
                 whole = (period.asfreq("M", "end") - period.asfreq("M", "start")).n + 1
                 if len(at) == whole and at[-1] >= PAST:
                     found.append(
-                        {"kind": kind, "label": label(period, kind), "start": int(at[0]), "stop": int(at[-1]) + 1}
+                        {
+                            "kind": kind,
+                            "label": label(period, kind),
+                            "words": period_words(label(period, kind)),
+                            "start": int(at[0]),
+                            "stop": int(at[-1]) + 1,
+                        }  # fmt: skip
                     )
         return found
 
@@ -191,6 +199,9 @@ class _Packer:
         own = () if one.pass_through else targets[one.target]
         self.touched |= dict.fromkeys([*(t for of in targets.values() for t in of), *(way.to for way in one.reroute)])
         starts = self._starts(one, own)
+        low, high = (one.size.values[0], one.size.values[-1]) if one.size.distribution != "normal" else (
+            one.size.values[0] - 2 * one.size.values[1], one.size.values[0] + 2 * one.size.values[1]
+        )  # fmt: skip
         sizes = {"size": one.size, "residual": one.residual}
         sizes |= {f"reroute {way.to}": way.share for way in one.reroute}
         sizes |= {f"elasticity {way.target}": way.elasticity for way in one.pass_through}
@@ -202,6 +213,10 @@ class _Packer:
             "starts": [month.ordinal for month in starts],
             "most_ramp": max(MOST_RAMP, one.ramp),
             "most": strongest(one),
+            "range": [low, middle(one.size), high],
+            "relative": one.kind not in ("shift", "cap", "floor"),
+            "unit": "" if one.pass_through else self.catalogue[own[0]].unit.replace("_", " "),
+            "words": assumption_words(one, self.catalogue),
             "sizes": {what: self._size(one, what, size, starts) for what, size in sizes.items()},
             "normal": {t: self._normal(one, t) for t in own} if one.since is not None else {},
             "ago": {t: self._ago(t) for t in own} if one.kind == "growth" else {},
@@ -278,6 +293,11 @@ class _Packer:
         """Which quantile of its size every carried path has."""
         order = seeds.stream(self.worlds.ground.seed, *key).permutation(np.arange(len(self.forecast.paths)))
         return _text(order[:: self.every].astype("<u2"))
+
+
+def middle(size: Size) -> float:
+    """What a size is around: its mode, mean or middle."""
+    return size.values[1] if size.distribution == "triangular" else size.mean
 
 
 def strongest(one: Assumption) -> float:
