@@ -77,7 +77,7 @@ def minus(text: str) -> str:
     return re.sub(r"-(?=\d)", "−", text)
 
 
-def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str | Cell]], name: str) -> Markup:
+def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[object]], name: str) -> Markup:
     """A table with its buttons' place; columns whose cells are numbers are set right, the first cell names the row."""
     right = [any(isinstance(row[at], Cell) for row in rows) for at in range(len(columns))]
     head = el(
@@ -89,12 +89,12 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str | Ce
     return el("div", inner, class_="table", data_name=name)
 
 
-def _cell(cell: str | Cell, at: int) -> Markup:
+def _cell(cell: object, at: int) -> Markup:
     if isinstance(cell, Cell):
         kept = [f"{one:.6g}" for one in cell.values]
         ends = dict(zip(("data_v", "data_w"), kept, strict=False))
         return el("td", cell.text, class_="n", **ends)
-    return el("th", cell, scope="row") if at == 0 else el("td", cell)
+    return el("th", str(cell), scope="row") if at == 0 else el("td", str(cell))
 
 
 def chart(name: str, title: str, summary: str, *behind: Child) -> Markup:

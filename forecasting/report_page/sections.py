@@ -21,7 +21,7 @@ from forecasting.units import Scale, percent, scale_of
 TILES = 3
 CACHED = re.compile(r", \d+ of them from the cache")
 """What depends on the machine, not on the forecast."""
-NOISE = "These forecasts end with the quarter; drawn anew, their medians differ from the ones above by what is called noise."
+NOISE = "These forecasts end with the quarter and are drawn anew: their medians differ from those above by noise."
 VERDICTS = {"agrees": "agree", "conflicts": "conflict", "untestable": "cannot be tested"}
 SAYS = {"yoy pct": "% on a year earlier", "share pct": "share in %", "level": "level"}
 FACTS_SHOWN = ("conflicts", "untestable")
@@ -115,7 +115,8 @@ def _tile(row: dict[Any, Any]) -> Markup:
         el("span", scale.text(row["q50"]), class_="big"),
         el(
             "small",
-            f"80 %: {scale.number(row['q10'])} to {scale.number(row['q90'])}; 95 %: {scale.number(row['q025'])} to {scale.number(row['q975'])}",
+            f"80 %: {scale.number(row['q10'])} to {scale.number(row['q90'])};"
+            f" 95 %: {scale.number(row['q025'])} to {scale.number(row['q975'])}",
         ),
         el("small", f"{change}{falls}"),
     )
@@ -173,7 +174,7 @@ def _summary(card: Card, scale: Scale) -> str:
 
 def _forecast_table(card: Card, kinds: Sequence[str], title: str, name: str) -> Markup:
     rows = card.forecast[card.forecast["kind"].isin(kinds)]
-    growth = {(row.kind, row.period): row.q50 for row in card.growth.itertuples()}
+    growth = dict(zip(zip(card.growth["kind"], card.growth["period"], strict=True), card.growth["q50"], strict=True))
     scale = scale_of(card.entry.unit, rows["q50"])
     cells = []
     for row in rows.to_dict("records"):
@@ -188,7 +189,7 @@ def _forecast_table(card: Card, kinds: Sequence[str], title: str, name: str) -> 
                 number(percent(change), change),
             ]
         )
-    columns = ["Period", *MEDIAN, "On a year earlier"]
+    columns = ["Period", *MEDIAN, "Year on year"]
     return table(f"{title}, {scale.label}", columns, cells, name)
 
 
@@ -210,11 +211,12 @@ def _record(card: Card, name: str, charts: Charts) -> list[Markup]:
     ]
     inside = sum(row[-1] == "inside" for row in cells)
     held = ", ".join(
-        f"{int(row['coverage'])} % intervals held {share(row['covered'])} (with 95 % certainty {share(row['low'])} to {share(row['high'])})"
+        f"{int(row['coverage'])} % intervals held {share(row['covered'])}"
+        f" (with 95 % certainty {share(row['low'])} to {share(row['high'])})"
         for row in card.covered.to_dict("records")
         if row["coverage"] in (80, 95)
     )
-    columns = ["Month", "Made from figures until", "Forecast", "80 % interval", "Came", "It came"]
+    columns = ["Month", "Figures until", "Forecast", "80 % interval", "Came", "It came"]
     summary = f"Of the last {len(cells)} forecasts by {card.judged}, {inside} held the outcome in their 80 % interval."
     return [
         el("h4", "Last forecasts beside what came"),
@@ -241,11 +243,9 @@ def scenarios(content: Content, carried: str) -> Markup | None:
         "Unit",
         "Baseline",
         "With it",
-        "80 % from",
-        "to",
+        "80 % interval",
         "Difference",
-        "80 % from",
-        "to",
+        "80 % interval",
         "Change",
     ]
     live = el(
@@ -503,7 +503,8 @@ def data(content: Content) -> Markup:
         "The figures",
         el(
             "p",
-            f"Data vintage {content.outlook.vintage}: the same letters mean the same figures, cell by cell. {content.outlook.source_line}",
+            f"Data vintage {content.outlook.vintage}: the same letters mean the same figures, cell by cell."
+            f" {content.outlook.source_line}",
         ),
         table("Where the figures come from", columns, cells, "data-sources"),
         _facts(content),
@@ -516,7 +517,7 @@ def _facts(content: Content) -> list[Markup]:
     if facts is None or facts.empty:
         return []
     counts = facts["verdict"].value_counts().sort_index()
-    said = ", ".join(f"{many} {VERDICTS.get(verdict, verdict)}" for verdict, many in counts.items())
+    said = ", ".join(f"{many} {VERDICTS.get(str(verdict), verdict)}" for verdict, many in counts.items())
     rows = facts[facts["verdict"].isin(FACTS_SHOWN)].sort_values("verdict", kind="stable")
     cells = [
         [
@@ -580,7 +581,7 @@ METHOD = (
     (
         "What a forecast is",
         "Many possible futures of all series together, drawn by a statistical model. The median is the"
-        " middle one: as many lie above as below. Four out of five lie in the 80 % interval, nineteen out of twenty in the"
+        " middle one: as many lie above as below. Four of five lie in the 80 % interval, nineteen of twenty in the"
         " 95 % one. Quarters and fiscal years are added up future by future, with the published months as they are.",
     ),
     (
@@ -597,7 +598,7 @@ METHOD = (
     (
         "Scenarios",
         "A sourced assumption changes the same futures and nothing else; what is assumed of a part goes into all"
-        " that holds it. The difference is taken future by future, so that its interval says how sure the effect is if the"
+        " that holds it. The difference is taken future by future: its interval says how sure the effect is if the"
         " assumption comes true. It does not say whether it will.",
     ),
     (

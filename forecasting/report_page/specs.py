@@ -34,7 +34,7 @@ def fan(card: Card, scale: Scale) -> dict[str, Any]:
     """Published months with their stages marked, and the forecast's median and intervals."""
     months = card.forecast[card.forecast["kind"] == "month"]
     history = card.history.iloc[-SHOWN_MONTHS:]
-    line = [[month.ordinal, rounded(value * scale.factor)] for month, value in history.items()]
+    line = [[month.ordinal, rounded(value * scale.factor)] for month, value in _months(history)]
     ends = [pd.Period(one, "M").ordinal for one in months["period"]]
 
     def of(name: str) -> list[float | None]:
@@ -63,6 +63,10 @@ def fan(card: Card, scale: Scale) -> dict[str, Any]:
     return {**spec, "cut": line[-1][0]} if line else spec
 
 
+def _months(history: pd.Series) -> list[tuple[pd.Period, float]]:
+    return list(zip(pd.PeriodIndex(history.index), history.astype(float), strict=True))
+
+
 def _with_gaps(line: list[Point]) -> list[Point]:
     """The line with a break where months are missing."""
     found: list[Point] = []
@@ -75,7 +79,7 @@ def _with_gaps(line: list[Point]) -> list[Point]:
 
 def _stage_dots(card: Card, history: pd.Series, scale: Scale) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for month, value in history.items():
+    for month, value in _months(history):
         name, shape = MARKS.get(str(card.stages.get(month, "")), ("", ""))
         if name:
             one = found.setdefault(name, {"name": name, "cls": "ink", "shape": shape, "points": []})
@@ -124,12 +128,12 @@ def changes(headline: pd.DataFrame) -> dict[str, Any]:
     known = headline[headline["change"].notna()]
     rows = [
         {
-            "name": row.title,
-            "low": rounded(row.change_q10),
-            "middle": rounded(row.change),
-            "high": rounded(row.change_q90),
+            "name": row["title"],
+            "low": rounded(row["change_q10"]),
+            "middle": rounded(row["change"]),
+            "high": rounded(row["change_q90"]),
         }
-        for row in known.itertuples()
+        for row in known.to_dict("records")
     ]
     return {
         "type": "ranges",

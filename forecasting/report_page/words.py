@@ -58,7 +58,7 @@ def assumption_words(one: Assumption, catalogue: Catalogue) -> str:
         for way in one.reroute
     ]
     said += [
-        f"{title_of(way.target, catalogue)} follows by {way.elasticity.words(False)} % for each percent{_later(way.lag)}"
+        f"{title_of(way.target, catalogue)} follows by {way.elasticity.words(False)} % a percent{_later(way.lag)}"
         for way in one.pass_through
     ]
     end = f" to {month_words(one.end)}" if one.end is not None else ""
