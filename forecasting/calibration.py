@@ -20,7 +20,7 @@ SHORT_MONTHS = 60
 """Series with less history than this are calibrated together: their models are overconfident in the same way."""
 
 MANY = 500
-"""Past forecasts of a pool whose size speaks for itself, however few cutoffs they come from."""
+"""Past forecasts of a pool that speak for themselves, however few cutoffs they come from."""
 
 ALIKE = 0.8
 """Of the shortest history that is calibrated now: forecasts from still shorter ones were worse for that alone."""
@@ -114,7 +114,7 @@ def learn(
         table = _calm_tails(table, max(cutoffs, made / FORECASTS_A_CUTOFF))
         shared = min(cutoffs, MIN_ORIGINS - 1)
         for one in members:
-            backing = MIN_ORIGINS if made >= MANY else origins.get(one, 0) or shared
+            backing = max(origins.get(one, 0) or shared, MIN_ORIGINS * made // MANY)
             factors[one] = _widened(_increasing(own.get(one, 1.0) * table), backing)
     wide = rows.assign(score=scores).pivot_table(index=["cutoff", "step"], columns="series", values="score")
     return Calibration(factors, {one: int(origins.get(one, 0)) for one in series}, wide)
