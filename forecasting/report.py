@@ -9,9 +9,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from forecasting import backtest_files, champion_file, champion_forecast, leaderboard, news_journey, scenarios, workflow
+from forecasting import (
+    backtest_files,
+    champion_file,
+    champion_forecast,
+    leaderboard,
+    news_journey,
+    scenarios,
+    store,
+    workflow,
+)
 from forecasting.backtest_files import Result
-from forecasting.catalogue import Series
+from forecasting.catalogue import Catalogue, Series
 from forecasting.champion_file import Champion, group_in
 from forecasting.compute import Progress, silent
 from forecasting.errors import DataError, ForecastingError
@@ -107,21 +116,23 @@ def gather(
     news: bool = True,
     progress: Progress = silent,
     explain: bool = True,
+    language: str = "",
 ) -> Content:
     """Forecast, run scenarios (by name or file), read a backtest, compare with the figures of before.
 
     ``explain`` adds to the study what each assumption contributes, which takes seconds and which the page leaves out.
+    ``language`` takes titles from that column of catalogue.csv: ``ja`` from ``title_ja``.
 
     DataError where a scenario, a backtest or a series is not there.
     """
     result = backtest_files.read(backtest_files.named(backtest)) if backtest else None
     chosen = scenarios.read(names)
-    dataset = workflow.load(request.data, request.as_of_day)
+    dataset = titled(workflow.load(request.data, request.as_of_day), language)
     request = replace(request, growth=True)
     made = scenarios.worlds(chosen, request, model, progress=progress, dataset=dataset)
     study = scenarios.study(made, growth=True, explain=explain)
     outlook = study.baseline
-    told, no_news = _news(request, model, progress) if news else (None, "It was not asked for.")
+    told, no_news = _news(request, model, dataset.catalogue, progress) if news else (None, "It was not asked for.")
     judged = _judged(result, outlook) if result else None
     return Content(
         outlook,
@@ -138,6 +149,20 @@ def gather(
         no_news,
         {**made.settings, "as_of": request.as_of, "as_of_day": request.as_of_day},
     )
+
+
+def titled(dataset: Dataset, language: str) -> Dataset:
+    """The same with titles in another language, where the catalogue has them; DataError where it has none."""
+    if not language:
+        return dataset
+    file = store.data_folder() / "catalogue.csv"
+    table = pd.read_csv(file, encoding="utf-8-sig", dtype=str, keep_default_na=False)
+    column = f"title_{language}"
+    if column not in table:
+        raise DataError(f"{file.name} has no titles in {language!r}: add a column {column}, or leave --language out.")
+    titles = {one: title.strip() for one, title in zip(table["id"], table[column], strict=True) if title.strip()}
+    entries = tuple(replace(one, title=titles.get(one.id, one.title)) for one in dataset.catalogue.values())
+    return replace(dataset, catalogue=Catalogue(entries))
 
 
 # --- The forecast ----------------------------------------------------------------------------------------
@@ -240,7 +265,7 @@ def _checked(request: Request) -> Checked | None:
 # --- The news --------------------------------------------------------------------------------------------
 
 
-def _news(request: Request, model: str | None, progress: Progress) -> tuple[News | None, str]:
+def _news(request: Request, model: str | None, catalogue: Catalogue, progress: Progress) -> tuple[News | None, str]:
     """What changed since the figures of before; where that cannot be said, why."""
     if request.as_of or request.as_of_day:
         return None, "News compare with today's figures, and this report is about an earlier state of them."
@@ -248,9 +273,10 @@ def _news(request: Request, model: str | None, progress: Progress) -> tuple[News
     forecasting = workflow.forecast if model else champion_forecast.forecast
     since = Since(month=_month_before(request)) if request.data else Since()
     try:
-        return news_journey.tell(asked, since, forecasting, progress), ""
+        told = news_journey.tell(asked, since, forecasting, progress)
     except ForecastingError as error:
         return None, str(error)
+    return replace(told, stories=tuple(replace(one, title=catalogue[one.series].title) for one in told.stories)), ""
 
 
 def _month_before(request: Request) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,9 @@ import pandas as pd
 import pytest
 from report_made import CARS, REQUEST, SERIES, content, page
 
-from forecasting import workflow
+from forecasting import store, workflow
 from forecasting.report import HEADLINE_COLUMNS, SOURCE_COLUMNS, Content
-from forecasting.report_page import html, specs
+from forecasting.report_page import html, live, specs
 from forecasting.report_page.elements import Markup, data_block, el, interval, number, table
 from forecasting.report_page.words import period_words
 from forecasting.units import scale_of
@@ -141,6 +142,47 @@ def test_a_title_with_a_script_in_it_is_text(tmp_path: Path):
     assert "&lt;/script&gt;&lt;img" in made
     assert len(re.findall(r"<script\b", made)) == 4  # three of the page, one block of data
     assert "What changed since the last forecast" in made
+
+
+def test_titles_in_another_language_are_the_catalogues(
+    tradecast: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shutil.copytree(store.data_folder(), tmp_path / "data", ignore=shutil.ignore_patterns("backtests", "raw"))
+    monkeypatch.setenv("TRADECAST_HOME", str(tmp_path))
+    asked = (
+        "report",
+        SERIES[0],
+        "--model",
+        "seasonal_naive",
+        "--paths",
+        200,
+        "--language",
+        "ja",
+        "--out",
+        tmp_path / "ja.html",
+    )
+    code, _, said = tradecast(*asked)
+    assert code == 2
+    assert "title_ja" in said
+    file = tmp_path / "data" / "catalogue.csv"
+    table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    table.assign(title_ja=["対ロシア輸出額" if one == SERIES[0] else "" for one in table["id"]]).to_csv(
+        file, index=False
+    )
+    code, _, said = tradecast(*asked)
+    assert code == 0, said
+    text = out.read_text(encoding="utf-8")
+    assert "The Oct–Dec 2026 forecast of 対ロシア輸出額" in text
+    assert "Japan&#x27;s exports to Russia, value" not in text
+
+
+def test_too_many_paths_are_thinned_and_the_page_says_so(made: Content, monkeypatch: pytest.MonkeyPatch):
+    whole = live.payload(made, REQUEST)
+    assert whole["paths"] == whole["of_paths"] == 200
+    monkeypatch.setattr(live, "PATH_BYTES", 60_000)
+    some = live.payload(made, REQUEST)
+    assert 50 <= some["paths"] < 200
+    assert f"carries {some['paths']} of the 200 futures" in html(made, REQUEST)
 
 
 def test_the_command_writes_it_and_says_what_is_wrong_before_fitting(

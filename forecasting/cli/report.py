@@ -37,6 +37,9 @@ def report(
     data: options.Data = None,
     covariates: options.Covariates = None,
     hold_covariates: options.HoldCovariates = False,
+    language: Annotated[
+        str, typer.Option(help="Titles from the column title_LANGUAGE of the catalogue, such as ja or ru.")
+    ] = "",
     out: Annotated[Path, typer.Option(help="The file: one page that needs no network.")] = Path("report.html"),
     workers: options.Workers = 0,
     no_cache: options.NoCache = False,
@@ -52,7 +55,9 @@ def report(
 
     request = asked.request(covariates=covariates, hold_covariates=hold_covariates)
     with Watched("Fitting and calibrating") as progress:
-        content = gathering.gather(request, model, scenario or (), backtest, news, progress, explain=False)
+        content = gathering.gather(
+            request, model, scenario or (), backtest, news, progress, explain=False, language=language
+        )
     store.write_bytes(written(content, request, out), out)
     say_written(out)
 
