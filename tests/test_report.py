@@ -171,7 +171,7 @@ def test_titles_in_another_language_are_the_catalogues(
     )
     code, _, said = tradecast(*asked)
     assert code == 0, said
-    text = out.read_text(encoding="utf-8")
+    text = (tmp_path / "ja.html").read_text(encoding="utf-8")
     assert "The Oct–Dec 2026 forecast of 対ロシア輸出額" in text
     assert "Japan&#x27;s exports to Russia, value" not in text
 

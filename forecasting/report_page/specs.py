@@ -158,7 +158,7 @@ def skill_by_step(judged: Judged, models: Sequence[str]) -> dict[str, Any]:
         "title": "Skill by months ahead",
         "x": "label",
         "labels": [str(one) for one in steps],
-        "unit": "% better than seasonal naive (CRPS), by months ahead",
+        "unit": "% better than seasonal naive, by months ahead",
         "lines": lines,
         "dots": dots,
     }

@@ -28,11 +28,13 @@ const Charts = (() => {
     const step = [1, 2, 2.5, 5, 10].map((one) => one * power).find((one) => one >= rough * 0.999);
     const found = [];
     for (let at = Math.ceil(low / step - 1e-9); at * step <= high + step * 1e-6; at++) found.push(at * step);
-    const decimals = Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9) + (/^2\.5/.test((step / power).toString()) ? 1 : 0)));
+    const decimals = Math.max(0, Math.min(6,
+      -Math.floor(Math.log10(step) + 1e-9) + (/^2\.5/.test((step / power).toString()) ? 1 : 0)));
     return { found, decimals };
   }
 
-  const points = (spec) => [...(spec.lines || []), ...(spec.dots || []), ...(spec.bars || [])].flatMap((one) => one.points)
+  const points = (spec) => [...(spec.lines || []), ...(spec.dots || []), ...(spec.bars || [])].flatMap((one) =>
+    one.points)
     .concat([...(spec.bands || []), ...(spec.whiskers || [])].flatMap((one) => one.points));
 
   function limits(spec) {
@@ -55,8 +57,10 @@ const Charts = (() => {
   function shape(kind, x, y, parent, cls) {
     const r = 3.2;
     if (kind === "square") return node("rect", { x: x - r, y: y - r, width: 2 * r, height: 2 * r, class: cls }, parent);
-    if (kind === "diamond") return node("path", { d: `M${x} ${y - 4}L${x + 4} ${y}L${x} ${y + 4}L${x - 4} ${y}Z`, class: cls }, parent);
-    if (kind === "triangle") return node("path", { d: `M${x} ${y - 4}L${x + 4} ${y + 3.4}L${x - 4} ${y + 3.4}Z`, class: cls }, parent);
+    if (kind === "diamond") return node("path", { d: `M${x} ${y - 4}L${x + 4} ${y}L${x} ${y + 4}L${x - 4} ${y}Z`,
+      class: cls }, parent);
+    if (kind === "triangle") return node("path", { d: `M${x} ${y - 4}L${x + 4} ${y + 3.4}L${x - 4} ${y + 3.4}Z`,
+      class: cls }, parent);
     return node("circle", { cx: x, cy: y, r, class: cls }, parent);
   }
 
@@ -72,7 +76,8 @@ const Charts = (() => {
       const wide = 30 + 6.4 * one.name.length;
       if (x && x + wide > width) { x = 0; y += 17; }
       if (kind === "line") node("line", { x1: x, x2: x + 18, y1: y, y2: y, class: "line " + one.cls }, svg);
-      else if (kind === "whisker") node("line", { x1: x + 9, x2: x + 9, y1: y - 6, y2: y + 6, class: "whisker " + one.cls }, svg);
+      else if (kind === "whisker") node("line", { x1: x + 9, x2: x + 9, y1: y - 6, y2: y + 6,
+        class: "whisker " + one.cls }, svg);
       else if (kind === "dot") shape(one.shape, x + 9, y, svg, "mark " + one.cls);
       else node("rect", { x, y: y - 5, width: 18, height: 10, class: "area " + one.cls }, svg);
       node("text", { x: x + 23, y: y + 4, class: "label" }, svg, one.name);
@@ -102,12 +107,14 @@ const Charts = (() => {
       }
       return;
     }
-    const labels = spec.labels || [], every = Math.max(1, Math.ceil(labels.length * 7.5 * Math.max(...labels.map((one) => one.length)) / (box.right - box.left)));
+    const labels = spec.labels || [], every = Math.max(1,
+      Math.ceil(labels.length * 7.5 * Math.max(...labels.map((one) => one.length)) / (box.right - box.left)));
     labels.forEach((one, at) => { if (at % every === 0) text(x(at), one); });
   }
 
   function draw(holder) {
-    const spec = holder.spec, width = Math.max(holder.clientWidth || 640, 260), height = spec.height || (width < 480 ? 250 : 290);
+    const spec = holder.spec, width = Math.max(holder.clientWidth || 640, 260),
+      height = spec.height || (width < 480 ? 250 : 290);
     holder.textContent = "";
     if (spec.type === "ranges") return drawRanges(holder, spec, width);
     const svg = node("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", tabindex: "0",
@@ -121,22 +128,28 @@ const Charts = (() => {
     const y = (value) => box.bottom - (value - bottom) / (most - bottom) * (box.bottom - box.top);
     node("text", { x: 0, y: top - 8, class: "tick" }, svg, spec.unit || "");
     for (const one of axis.found) {
-      node("line", { x1: box.left, x2: box.right, y1: y(one), y2: y(one), class: Math.abs(one) < 1e-9 ? "axis" : "grid" }, svg);
-      node("text", { x: box.left - 5, y: y(one) + 4, class: "tick", "text-anchor": "end" }, svg, plain(one, axis.decimals));
+      node("line", { x1: box.left, x2: box.right, y1: y(one), y2: y(one),
+        class: Math.abs(one) < 1e-9 ? "axis" : "grid" }, svg);
+      node("text", { x: box.left - 5, y: y(one) + 4, class: "tick", "text-anchor": "end" }, svg, plain(one,
+        axis.decimals));
     }
     const clip = `${holder.id}-clip`;
-    node("rect", { x: box.left, y: box.top - 6, width: box.right - box.left, height: box.bottom - box.top + 6 }, node("clipPath", { id: clip }, svg));
+    node("rect", { x: box.left, y: box.top - 6, width: box.right - box.left, height: box.bottom - box.top + 6 },
+      node("clipPath", { id: clip }, svg));
     const inside = node("g", { "clip-path": `url(#${clip})` }, svg);
     axisX(svg, spec, x, box, first, last);
     for (const one of spec.bars || []) for (const [at, value] of one.points) {
       const half = (x(1) - x(0)) * 0.42;
-      node("rect", { x: x(at) - half, width: 2 * half, y: Math.min(y(value), y(0)), height: Math.abs(y(0) - y(value)), class: "area " + one.cls }, inside);
+      node("rect", { x: x(at) - half, width: 2 * half, y: Math.min(y(value), y(0)),
+        height: Math.abs(y(0) - y(value)), class: "area " + one.cls }, inside);
     }
     for (const one of spec.bands || []) {
-      const up = one.points.map(([at, , high]) => `${x(at)} ${y(high)}`), down = one.points.slice().reverse().map(([at, low]) => `${x(at)} ${y(low)}`);
+      const up = one.points.map(([at, , high]) => `${x(at)} ${y(high)}`),
+        down = one.points.slice().reverse().map(([at, low]) => `${x(at)} ${y(low)}`);
       node("path", { d: `M${up.join("L")}L${down.join("L")}Z`, class: "area " + one.cls }, inside);
     }
-    if (spec.cut !== undefined) node("line", { x1: x(spec.cut + 0.5), x2: x(spec.cut + 0.5), y1: box.top, y2: box.bottom, class: "cut" }, inside);
+    if (spec.cut !== undefined) node("line", { x1: x(spec.cut + 0.5), x2: x(spec.cut + 0.5), y1: box.top,
+      y2: box.bottom, class: "cut" }, inside);
     for (const one of spec.whiskers || []) for (const [at, low, high] of one.points) {
       const place = x(at) + (one.shift || 0);
       node("path", { d: `M${place} ${y(low)}V${y(high)}M${place - 3} ${y(low)}H${place + 3}M${place - 3} ${y(high)}H${place + 3}`, class: "whisker " + one.cls }, inside);
@@ -150,13 +163,15 @@ const Charts = (() => {
       }
       node("path", { d: path, class: "line " + one.cls }, inside);
     }
-    for (const one of spec.dots || []) for (const [at, value] of one.points) if (value !== null) shape(one.shape, x(at) + (one.shift || 0), y(value), inside, "mark " + one.cls);
+    for (const one of spec.dots || []) for (const [at, value] of one.points) if (value !== null) shape(one.shape,
+      x(at) + (one.shift || 0), y(value), inside, "mark " + one.cls);
     reading(svg, holder, spec, x, box, axis.decimals + 1);
   }
 
   // What the chart says at one place: under the pointer, or with the arrow keys.
   function reading(svg, holder, spec, x, box, decimals) {
-    const places = [...new Set(points(spec).map((one) => one[0]))].sort((a, b) => a - b), said = holder.parentElement.querySelector(".readout");
+    const places = [...new Set(points(spec).map((one) => one[0]))].sort((a, b) => a - b),
+      said = holder.parentElement.querySelector(".readout");
     const line = node("line", { y1: box.top, y2: box.bottom, class: "cursor", visibility: "hidden" }, svg);
     let at = -1;
     const show = (index) => {
@@ -182,7 +197,8 @@ const Charts = (() => {
     svg.addEventListener("pointermove", (event) => {
       const mouse = (event.clientX - svg.getBoundingClientRect().left) * (svg.viewBox.baseVal.width / svg.clientWidth);
       let best = 0;
-      places.forEach((place, index) => { if (Math.abs(x(place) - mouse) < Math.abs(x(places[best]) - mouse)) best = index; });
+      places.forEach((place, index) => {
+        if (Math.abs(x(place) - mouse) < Math.abs(x(places[best]) - mouse)) best = index; });
       if (best !== at) show(best);
     });
   }
@@ -200,7 +216,8 @@ const Charts = (() => {
     for (const one of axis.found) {
       const cls = Math.abs(one) < 1e-9 ? "axis strong" : "grid";
       node("line", { x1: x(one), x2: x(one), y1: top - 6, y2: height - 22, class: cls }, svg);
-      node("text", { x: x(one), y: height - 6, class: "tick", "text-anchor": "middle" }, svg, plain(one, axis.decimals));
+      node("text", { x: x(one), y: height - 6, class: "tick", "text-anchor": "middle" }, svg, plain(one,
+        axis.decimals));
     }
     node("text", { x: beside ? left : 0, y: 12, class: "tick" }, svg, spec.unit);
     const fit = Math.floor((beside ? left - 16 : width - 8) / 6.5);
@@ -228,7 +245,8 @@ const Charts = (() => {
 
   // --- Saving
 
-  const KEPT = ["fill", "stroke", "stroke-width", "stroke-dasharray", "fill-opacity", "opacity", "font-family", "font-size", "font-weight", "paint-order", "stroke-linejoin"];
+  const KEPT = ["fill", "stroke", "stroke-width", "stroke-dasharray", "fill-opacity", "opacity", "font-family",
+    "font-size", "font-weight", "paint-order", "stroke-linejoin"];
 
   function standalone(holder) {
     const svg = holder.querySelector("svg"), copy = svg.cloneNode(true), title = holder.spec.title;
@@ -238,13 +256,15 @@ const Charts = (() => {
       for (const key of KEPT) to[at].setAttribute(key, style.getPropertyValue(key));
       to[at].removeAttribute("class");
     });
-    const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number), head = 26, paper = getComputedStyle(document.documentElement);
+    const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number), head = 26,
+      paper = getComputedStyle(document.documentElement);
     for (const name of ["class", "tabindex"]) copy.removeAttribute(name);
     copy.setAttribute("xmlns", SPACE);
     copy.setAttribute("viewBox", `-12 ${-head} ${width + 24} ${height + head + 24}`);
     copy.setAttribute("width", width + 24); copy.setAttribute("height", height + head + 24);
     const ground = document.createElementNS(SPACE, "rect");
-    for (const [key, value] of Object.entries({ x: -12, y: -head, width: width + 24, height: height + head + 24, fill: paper.getPropertyValue("--paper").trim() })) ground.setAttribute(key, value);
+    for (const [key, value] of Object.entries({ x: -12, y: -head, width: width + 24, height: height + head + 24,
+      fill: paper.getPropertyValue("--paper").trim() })) ground.setAttribute(key, value);
     copy.insertBefore(ground, copy.firstChild);
     const words = { fill: paper.getPropertyValue("--ink").trim(), "font-family": "sans-serif" };
     node("text", { x: 0, y: -8, "font-size": 13, "font-weight": "bold", ...words }, copy, title);

@@ -208,7 +208,8 @@ const Impose = (() => {
       else if (formula) add(target, make((i) => after[i] - before[i]), null);
       else {
         const moved = {};
-        for (const one of relation(target).family) if (one in cells) moved[one] = make((i) => cells[one][i] * factor[i]);
+        for (const one of relation(target).family) if (one in cells) moved[one] = make((i) =>
+          cells[one][i] * factor[i]);
         moved[target] = after;
         const partner = relation(target).partner;
         if (partner && !there.every(Boolean)) {

@@ -28,7 +28,8 @@
       return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
     };
     // An interval is one cell to the eye and two columns to a spreadsheet.
-    const pairs = [...table.rows[0].cells].map((_, at) => [...table.tBodies[0].rows].some((row) => row.cells[at].dataset.w));
+    const pairs = [...table.rows[0].cells].map((_, at) => [...table.tBodies[0].rows].some((row) =>
+      row.cells[at].dataset.w));
     const ends = (one, at) => !pairs[at] ? [cell(one)] : one.tagName === "TH"
       ? [`${cell(one)} from`, `${cell(one)} to`] : [one.dataset.v ?? "", one.dataset.w ?? ""];
     return [...table.rows].map((row) => [...row.cells].flatMap(ends).join(",") + "\n").join("");
@@ -123,7 +124,8 @@
 
   function slider(label, values, at, words, changed) {
     const output = make("output", { text: words(at) });
-    const input = make("input", { type: "range", min: values[0], max: values[1], step: 1, value: at, "aria-valuetext": words(at) });
+    const input = make("input", { type: "range", min: values[0], max: values[1], step: 1, value: at,
+      "aria-valuetext": words(at) });
     input.addEventListener("input", () => {
       output.textContent = words(Number(input.value));
       input.setAttribute("aria-valuetext", output.textContent);
@@ -150,11 +152,13 @@
         assumption.most > 0 ? slider("Size", [0, Math.round(100 * assumption.most)], Math.round(100 * now.scale),
           (value) => sizeWords(assumption, value / 100), (value) => { now.scale = value / 100; refresh(); }) : null,
         make("label", {}, make("span", { text: "Start" }), start),
-        slider("Ramp", [0, assumption.most_ramp], now.ramp, (value) => value ? `${value} month${value > 1 ? "s" : ""}` : "at once",
+        slider("Ramp", [0, assumption.most_ramp], now.ramp, (value) =>
+          value ? `${value} month${value > 1 ? "s" : ""}` : "at once",
           (value) => { now.ramp = value; refresh(); })));
     });
     if (one.assumptions.length) {
-      holder.append(make("p", { class: "tools" }, button("Back to the file's sizes", "Back to the sizes of the scenario's file", () => {
+      holder.append(make("p", { class: "tools" }, button("Back to the file's sizes",
+        "Back to the sizes of the scenario's file", () => {
         delete state.settings[state.scenario];
         controls();
         refresh();
@@ -178,7 +182,8 @@
     "data-w": other === undefined ? null : digits(other) });
 
   // A small difference of large numbers is written to three digits.
-  const finer = (gap, decimals) => gap ? Math.min(Math.max(decimals, 2 - Math.floor(Math.log10(Math.abs(gap)))), decimals + 2) : decimals;
+  const finer = (gap, decimals) => gap ? Math.min(Math.max(decimals, 2 - Math.floor(Math.log10(Math.abs(gap)))),
+    decimals + 2) : decimals;
 
   function rows(cells, shown) {
     const made = [];
@@ -189,14 +194,17 @@
       const [before, after, by] = [was, now, gap].map((paths) => Impose.quantiles(paths, [0.1, 0.5, 0.9]));
       if (by.every((value) => Math.abs(value) <= 1e-9 * Math.abs(before[1]))) continue;
       const say = (value) => Charts.plain(value * factor, decimals);
-      const gain = (value) => (value * factor > 0 ? "+" : "") + Charts.plain(value * factor, finer(by[1] * factor, decimals));
+      const gain = (value) => (value * factor > 0 ? "+" : "") + Charts.plain(value * factor, finer(by[1] * factor,
+        decimals));
       const relative = before[1] ? 100 * by[1] / before[1] : NaN;
       made.push(make("tr", { "data-series": one.id, "data-period": span.label },
-        make("th", { scope: "row", text: one.title }), make("td", { text: span.words }), make("td", { text: one.scales[span.kind][1] }),
+        make("th", { scope: "row", text: one.title }), make("td", { text: span.words }), make("td", {
+          text: one.scales[span.kind][1] }),
         cell(say(before[1]), before[1]), cell(say(after[1]), after[1]),
         cell(`${say(after[0])} to ${say(after[2])}`, after[0], after[2]), cell(gain(by[1]), by[1]),
         cell(`${gain(by[0])} to ${gain(by[2])}`, by[0], by[2]),
-        cell((relative > 0 ? "+" : "") + Charts.plain(relative, 1) + (Number.isFinite(relative) ? " %" : ""), relative)));
+        cell((relative > 0 ? "+" : "") + Charts.plain(relative, 1) + (Number.isFinite(relative) ? " %" : ""),
+          relative)));
     }
     return made;
   }
@@ -205,14 +213,19 @@
     const one = live.shown.find((of) => of.id === series), [factor, unit] = one.scales.month;
     const months = live.spans.filter((span) => span.kind === "month" && one.periods.month.includes(span.label));
     const at = (span) => live.ordinals[span.start - live.past_months];
-    const of = (from) => months.map((span) => [at(span), ...Impose.quantiles(Impose.total(live, from, series, span), QUANTILES).map((q) => q * factor)]);
-    const was = of(base), now = of(cells), pick = (table, ...columns) => table.map((row) => [row[0], ...columns.map((q) => row[q + 1])]);
+    const of = (from) => months.map((span) => [at(span), ...Impose.quantiles(Impose.total(live, from, series, span),
+      QUANTILES).map((q) => q * factor)]);
+    const was = of(base), now = of(cells), pick = (table, ...columns) => table.map((row) => [row[0],
+      ...columns.map((q) => row[q + 1])]);
     const history = specs[`card-${live.shown.indexOf(one)}`].lines[0].points.slice(-24);
     const end = history.length ? history[history.length - 1] : null, join = (points) => end ? [end, ...points] : points;
     return {
-      title: `${one.title}: baseline and “${chosen().name}”`, x: "month", unit, cut: months.length ? at(months[0]) - 1 : undefined,
-      bands: [{ name: "baseline 80 %", cls: "c0 f80", points: pick(was, 1, 5) }, { name: "scenario 80 %", cls: "c1 f80", points: pick(now, 1, 5) }],
-      lines: [{ name: "published", cls: "ink", points: history }, { name: "baseline median", cls: "c0 dash", points: join(pick(was, 3)) },
+      title: `${one.title}: baseline and “${chosen().name}”`, x: "month", unit,
+        cut: months.length ? at(months[0]) - 1 : undefined,
+      bands: [{ name: "baseline 80 %", cls: "c0 f80", points: pick(was, 1, 5) }, { name: "scenario 80 %",
+        cls: "c1 f80", points: pick(now, 1, 5) }],
+      lines: [{ name: "published", cls: "ink", points: history }, { name: "baseline median", cls: "c0 dash",
+        points: join(pick(was, 3)) },
         { name: "scenario median", cls: "c1", points: join(pick(now, 3)) }],
     };
   }
@@ -223,7 +236,8 @@
   }
 
   function compute() {
-    const acting = chosen().assumptions.map((one, at) => Object.assign({}, one, settings()[at])).filter((one) => one.on);
+    const acting = chosen().assumptions.map((one, at) => Object.assign({}, one, settings()[at])).filter((one) =>
+      one.on);
     const cells = Impose.impose(live, base, acting), shown = live.shown.filter((one) => moved(cells, one.id));
     const choice = document.getElementById("live-series");
     if (!shown.some((one) => one.id === state.series)) state.series = (shown[0] || live.shown[0]).id;
@@ -246,7 +260,8 @@
       input.addEventListener("change", () => { state.scenario = at; controls(); refresh(); });
       picker.append(make("label", { class: "pick" }, input, make("span", { text: one.name })));
     });
-    document.getElementById("live-series").addEventListener("change", (event) => { state.series = event.target.value; refresh(); });
+    document.getElementById("live-series").addEventListener("change", (event) => { state.series = event.target.value;
+      refresh(); });
     place.hidden = false;
     controls();
     compute();
