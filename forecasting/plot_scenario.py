@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,19 +17,17 @@ import pandas as pd
 from forecasting.catalogue import Catalogue
 from forecasting.errors import DataError
 from forecasting.forecast import QUANTILE_COLUMNS
-from forecasting.plot import (
+from forecasting.plot_forecast import (
     NOTHING,
     STAGE_MARKS,
     Pane,
     by_month,
     draw_history,
-    form_of,
     header_of,
     line_of,
     marks_of,
     ordinals,
     quarter_words,
-    saved,
     set_limits,
     unit_line,
 )
@@ -45,15 +42,15 @@ from forecasting.plot_layout import (
     LINE,
     MARGIN,
     PALE,
+    blank,
     clean,
-    look,
+    styled,
     wrapped,
     write_axes,
     write_legend,
     write_titles,
     write_words,
 )
-from forecasting.store import write_bytes
 from forecasting.units import Scale, scale_of
 
 DIFFERENCE = "-difference"
@@ -128,27 +125,14 @@ class Page:
 CONTENT = LEFT + LEVELS + GAP_X + CHANGES + GAP_WORDS + WORDS
 
 
-def scenario_chart(
+def scenario_figure(
     history: pd.DataFrame,
     stages: pd.DataFrame | None,
     table: pd.DataFrame,
     catalogue: Catalogue,
     source_line: str,
-    path: Path,
-) -> None:
-    """Draw scenarios against their baseline into a .png or .svg file; see ``scenario_chart_bytes``."""
-    write_bytes(scenario_chart_bytes(history, stages, table, catalogue, source_line, form_of(path)), path)
-
-
-def scenario_chart_bytes(
-    history: pd.DataFrame,
-    stages: pd.DataFrame | None,
-    table: pd.DataFrame,
-    catalogue: Catalogue,
-    source_line: str,
-    form: str,
-) -> bytes:
-    """The chart of scenarios as the bytes of a ``png`` or ``svg`` file.
+) -> Any:
+    """The chart of scenarios against their baseline, as a matplotlib figure.
 
     ``history`` and ``stages`` are months × series. ``table`` has FORECAST_COLUMNS: first the baseline, then one to
     six scenarios (more are named, not drawn), each with difference rows of kind ``month-difference``,
@@ -163,7 +147,7 @@ def scenario_chart_bytes(
     drawn = _drawn_rows(rows)
     notes = [*_left_out(rows, drawn), *_named("Scenarios not drawn", names[len(HUES) :])]
     header = _header(table, shown)
-    return _picture([rows[one] for one in drawn], header, notes, clean(source_line), form)
+    return _picture([rows[one] for one in drawn], header, notes, clean(source_line))
 
 
 def _scenarios(table: pd.DataFrame) -> list[str]:
@@ -317,19 +301,14 @@ def _header(table: pd.DataFrame, names: Sequence[str]) -> tuple[str, str]:
 # --- Drawing
 
 
-def _picture(rows: list[Row], header: tuple[str, str], notes: list[str], source_line: str, form: str) -> bytes:
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+def _picture(rows: list[Row], header: tuple[str, str], notes: list[str], source_line: str) -> Any:
     lines = [line for note in [_reading_note(rows), *notes] for line in wrapped(note, 1.1 * CONTENT, 8, 5)]
     height = next(high for most, high in ((1, 3.4), (3, 2.4), (MOST_ROWS, 1.5)) if len(rows) <= most)
     periods = _by_weight([change for row in rows for change in row.changed])
-    with matplotlib.rc_context(look()):
+    with styled():
         keys = list(_packed(list(_legend(rows))))
         page = Page(len(rows), height, HEADER - 2 * LINE + LINE * len(keys), FOOTER + LINE * len(lines))
-        figure = Figure(figsize=page.size, dpi=150)
-        FigureCanvasAgg(figure)
+        figure = blank(page.size)
         for at, row in enumerate(rows):
             _levels(figure.add_axes(page.box(at, 0)), row)
             _differences(figure.add_axes(page.box(at, 1)), row)
@@ -342,7 +321,7 @@ def _picture(rows: list[Row], header: tuple[str, str], notes: list[str], source_
             )  # fmt: skip
         for down, handles in enumerate(keys):
             write_legend(figure, page.size, handles, 0.68 + LINE * down, len(handles))
-        return saved(figure, form)
+        return figure
 
 
 def _levels(axes: Any, row: Row) -> None:

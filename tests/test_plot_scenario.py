@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,7 +18,8 @@ from forecasting import plot_scenario
 from forecasting.catalogue import Catalogue, Series
 from forecasting.errors import DataError
 from forecasting.forecast import FORECAST_COLUMNS, QUANTILE_COLUMNS, QUANTILES
-from forecasting.plot_scenario import scenario_chart, scenario_chart_bytes
+from forecasting.plot import image, save
+from forecasting.plot_scenario import scenario_figure
 from forecasting.units import Scale
 
 SOURCE = "Source: Trade Statistics of Japan, Ministry of Finance; processed."
@@ -30,6 +32,16 @@ PERIODS = [
     ("FY2026", "fiscal_year", 1),
 ]
 SPREAD = np.interp(QUANTILES, [0, 1], [0.5, 1.6])
+
+
+def scenario_chart_bytes(*arguments: Any) -> bytes:
+    *given, form = arguments
+    return image(scenario_figure(*given), form)
+
+
+def scenario_chart(*arguments: Any) -> None:
+    *given, path = arguments
+    save(scenario_figure(*given), path)
 
 
 def names(many: int) -> list[str]:

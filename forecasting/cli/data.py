@@ -63,9 +63,9 @@ def show(
     rows = workflow.rows_of(dataset, chosen[0])
     write_table(rows, out)
     if plot:
-        from forecasting.plot import series_chart
+        from forecasting.plot import history, save
 
-        series_chart(rows, dataset.catalogue[chosen[0]], dataset.source_line, plot)
+        save(history(dataset, chosen[0]), plot)
     say_written(out, plot)
     console = make_console()
     console.print(series_view(dataset.catalogue[chosen[0]], rows, console.width, months or len(rows)))
