@@ -195,12 +195,16 @@ def run(
     progress: Progress = silent,
 ) -> Study:
     """Every scenario beside the baseline: what is forecast, the differences, and what each assumption adds to them."""
-    made = worlds(scenarios, request, model, spillover, progress)
+    return study(worlds(scenarios, request, model, spillover, progress), request.growth)
+
+
+def study(made: Worlds, growth: bool = False) -> Study:
+    """What is shown of worlds: tables of each, the differences, and what each assumption adds to them."""
     cube, catalogue = made.cube, made.cube.dataset.catalogue
-    baseline = workflow.outlook(cube, cube.forecast, request.growth)
+    baseline = workflow.outlook(cube, cube.forecast, growth)
     tables, outlooks, remarks = [baseline.table], {}, list(made.remarks)
     for one in made.scenarios:
-        outlook = workflow.outlook(cube, made.forecasts[one.name], request.growth)
+        outlook = workflow.outlook(cube, made.forecasts[one.name], growth)
         outlooks[one.name] = outlook
         gap = difference_table(outlook.forecast, outlook.totals, baseline.totals, catalogue)
         tables += [outlook.table, gap]
