@@ -6,7 +6,6 @@ import inspect
 import json
 import tomllib
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import matplotlib
@@ -111,9 +110,7 @@ CHARTS = ("calibration", "fan", "history", "pit", "scenarios", "skill")
 
 def test_all_is_told_and_documented() -> None:
     assert set(plot.__all__) == {*CHARTS, "save", "image"}
-    local = {
-        name for name, one in vars(plot).items() if inspect.isfunction(one) and one.__module__ == plot.__name__
-    }
+    local = {name for name, one in vars(plot).items() if inspect.isfunction(one) and one.__module__ == plot.__name__}
     assert {one for one in local if not one.startswith("_")} <= set(plot.__all__)
     for name in plot.__all__:
         assert inspect.getdoc(getattr(plot, name)), name
