@@ -345,7 +345,7 @@ def _month(text: str, name: str) -> Cell:
 def _added(content: Content) -> Iterator[list[Cell]]:
     assert content.study
     table = content.study.contributions
-    table = table[table["kind"].isin(["quarter", "fiscal_year"])]
+    table = table[table["kind"].isin(["quarter", "fiscal_year"]) & (table["contribution"] != 0)]
     for (scenario, series), rows in table.groupby(["scenario", "series"], sort=False):
         entry, shown = content.dataset.catalogue[str(series)], number_format(rows["contribution"])
         for row in rows.to_dict("records"):

@@ -118,7 +118,7 @@ def write_table(sheet: Any, row: int, columns: Sequence[Column], rows: Iterable[
             cell = sheet.cell(row, at)
             write_cell(cell, value)
             if isinstance(value, str) and at > 1:
-                cell.alignment = Alignment(indent=1)
+                cell.alignment = Alignment(horizontal="left", indent=1)
     return row + 2
 
 
@@ -138,7 +138,8 @@ def wrap(sheet: Any, first: int, last: int) -> None:
     for row in sheet.iter_rows(min_row=first, max_row=last):
         lines = [1]
         for cell in row:
-            cell.alignment = Alignment(wrap_text=True, vertical="top", indent=int(cell.column > 1))
+            side, inside = ("left", int(cell.column > 1)) if cell.data_type == "s" else ("right", 0)
+            cell.alignment = Alignment(wrap_text=True, vertical="top", horizontal=side, indent=inside)
             width = sheet.column_dimensions[cell.column_letter].width - 2
             lines.append(math.ceil(1.15 * len(str(cell.value or "")) / width) if cell.data_type == "s" else 1)
         sheet.row_dimensions[row[0].row].height = 15.0 * max(lines)

@@ -59,8 +59,10 @@ def study(dataset: Dataset) -> scenarios.Study:
     return study_of(dataset)
 
 
-def study_of(dataset: Dataset, name: str = "halved") -> scenarios.Study:
-    one = parse(tomllib.loads(HALVED) | {"name": name}, "test", {}, HALVED)
+def study_of(dataset: Dataset, target: str = "s0") -> scenarios.Study:
+    given = tomllib.loads(HALVED)
+    given["assumption"][0]["target"] = target
+    one = parse(given, "test", {}, HALVED)
     request = Request(model="seasonal_naive", paths=200, cache=False)
     made = scenarios.worlds([one], request, "seasonal_naive", dataset=dataset)
     return scenarios.study(made)
