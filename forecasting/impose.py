@@ -151,18 +151,9 @@ class _Desk:
         return left
 
     def _normal(self, one: Assumption, target: str) -> np.ndarray:
-        """Mean of the same calendar months in the two years before the break (h); of all if less than one is known."""
+        """What is normal of the target (h)."""
         assert one.since is not None
-        known = normal_months(self._history(target), one.since)
-        if len(known) < FEWEST_NORMAL:
-            raise DataError(
-                f"{one.label}: {len(known)} months of {target} are known before {one.since}; to say what was normal,"
-                f" {FEWEST_NORMAL} are needed: name a later break, or use kind path."
-            )
-        by_month = known.groupby([month.month for month in known.index]).mean()
-        if len(by_month) < 12:  # one spring says nothing about a season
-            return np.full(len(self.base.months), known.mean())
-        return np.array([by_month[month.month] for month in self.base.months])
+        return normal_levels(self._history(target), one, self.base.months)
 
     def _passed(self, one: Assumption, through: PassThrough) -> np.ndarray:
         """Factor (P × h) on the targets of a pass-through."""
@@ -400,6 +391,21 @@ class _Desk:
 def normal_months(history: pd.Series, since: pd.Period) -> pd.Series:
     """The published months before a break whose level counts as normal."""
     return history.loc[since - NORMAL_MONTHS : since - 1].dropna()
+
+
+def normal_levels(history: pd.Series, one: Assumption, months: pd.PeriodIndex) -> np.ndarray:
+    """Mean of the same calendar months in the two years before the break (h); of all if less than one is known."""
+    assert one.since is not None
+    known = normal_months(history, one.since)
+    if len(known) < FEWEST_NORMAL:
+        raise DataError(
+            f"{one.label}: {len(known)} months of {history.name} are known before {one.since}; to say what was normal,"
+            f" {FEWEST_NORMAL} are needed: name a later break, or use kind path."
+        )
+    by_month = known.groupby([month.month for month in known.index]).mean()
+    if len(by_month) < 12:  # one spring says nothing about a season
+        return np.full(len(months), known.mean())
+    return np.array([by_month[month.month] for month in months])
 
 
 def _not_below_zero(before: np.ndarray, after: np.ndarray) -> np.ndarray:

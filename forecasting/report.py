@@ -20,6 +20,7 @@ from forecasting.news_journey import News, Since
 from forecasting.periods import label, next_full_quarter_end
 from forecasting.scenarios import Study, Worlds
 from forecasting.scores import coverage_table, pit_table, score_table, skill
+from forecasting.tables import closure
 from forecasting.workflow import Checked, Dataset, Outlook, Request
 
 LAST_FORECASTS = 12
@@ -30,6 +31,7 @@ HEADLINE_COLUMNS = (
 )  # fmt: skip
 SOURCE_COLUMNS = ("source", "files", "series", "first", "last", "figures", "stages", "attribution")
 GROWTH = "pct_yoy"
+CHANGES = {"change": "50", "change_q10": "10", "change_q90": "90"}
 DATED = re.compile(r"\d{5,}")
 """What differs between the names of monthly files of one kind."""
 
@@ -155,15 +157,13 @@ def headline(outlook: Outlook) -> pd.DataFrame:
     for at, one in enumerate(totals.series):
         if one not in levels.index:
             continue
-        entry, held = outlook.dataset.catalogue[one], levels.loc[one]
-        change = growth.loc[one] if one in growth.index else pd.Series(dtype=float)
+        entry = outlook.dataset.catalogue[one]
         rows.append(
             {
                 "series": one, "title": entry.title, "unit": entry.unit, "period": wanted,
-                **{name: float(held[name]) for name in ("q50", "q10", "q90", "q025", "q975")},
-                "year_ago": float(ago[at]), "change": float(change.get("q50", np.nan)),
-                "change_q10": float(change.get("q10", np.nan)), "change_q90": float(change.get("q90", np.nan)),
-                "probability_of_fall": float(falls[at]),
+                **{name: float(levels[name].get(one, np.nan)) for name in ("q50", "q10", "q90", "q025", "q975")},
+                "year_ago": float(ago[at]), "probability_of_fall": float(falls[at]),
+                **{ours: float(growth["q" + theirs].get(one, np.nan)) for ours, theirs in CHANGES.items()},
             }
         )  # fmt: skip
     return pd.DataFrame(rows, columns=list(HEADLINE_COLUMNS))
@@ -185,7 +185,7 @@ def _card(series: str, outlook: Outlook, judged: Judged | None) -> Card:
         past,
         covered,
         name,
-        tuple(dict.fromkeys(line for one in workflow.closure([series], outlook.dataset.catalogue)
+        tuple(dict.fromkeys(line for one in closure([series], outlook.dataset.catalogue)
                             for line in outlook.dataset.attributions.get(one, ()))),
     )  # fmt: skip
 
@@ -241,7 +241,7 @@ def _news(request: Request, model: str | None, progress: Progress) -> tuple[News
     """What changed since the figures of before; where that cannot be said, why."""
     if request.as_of or request.as_of_day:
         return None, "News compare with today's figures, and this report is about an earlier state of them."
-    asked = replace(request, growth=False, **({"model": model} if model else {}))
+    asked = replace(request, growth=False, model=model or request.model)
     forecasting = workflow.forecast if model else champion_forecast.forecast
     since = Since(month=_month_before(request)) if request.data else Since()
     try:
