@@ -10,7 +10,7 @@ import sys
 import typer
 
 from forecasting import __version__
-from forecasting.cli import backtest, champion, data, forecast, news, scenario, track
+from forecasting.cli import backtest, champion, data, forecast, news, report, scenario, track
 from forecasting.cli.console import discard_output
 from forecasting.errors import ForecastingError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.command("forecast", help=forecast.forecast.__doc__)(forecast.forecast)
 app.command("news", help=news.news.__doc__)(news.news)
+app.command("report", help=report.report.__doc__)(report.report)
 app.add_typer(scenario.app, name="scenario")
 app.add_typer(data.app, name="data")
 app.add_typer(backtest.app, name="backtest")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from forecasting.units import Scale
 
 EMPTY = ("input", "meta", "br")
 
@@ -52,18 +55,29 @@ def data_block(name: str, value: Any) -> Markup:
 
 @dataclass(frozen=True)
 class Cell:
-    """A number as it is shown, and as it is copied."""
+    """A number as it is shown, and as it is copied; or the two ends of an interval, which are copied as two columns."""
 
     text: str
-    value: float | None = None
+    values: tuple[float, ...] = ()
 
 
 def number(text: str, value: float) -> Cell:
     """A number with what was rounded away kept to six digits."""
-    return Cell(text, value if math.isfinite(value) else None)
+    return Cell(minus(text), (value,) if math.isfinite(value) else ())
 
 
-def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str | Cell]], name: str) -> Markup:
+def interval(scale: Scale, low: float, high: float) -> Cell:
+    """An interval in the scale of its row."""
+    text = f"{scale.number(low)} to {scale.number(high)}"
+    return Cell(minus(text), (low * scale.factor, high * scale.factor))
+
+
+def minus(text: str) -> str:
+    """Numbers with the sign that is as wide as a plus."""
+    return re.sub(r"-(?=\d)", "−", text)
+
+
+def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[object]], name: str) -> Markup:
     """A table with its buttons' place; columns whose cells are numbers are set right, the first cell names the row."""
     right = [any(isinstance(row[at], Cell) for row in rows) for at in range(len(columns))]
     head = el(
@@ -75,10 +89,12 @@ def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str | Ce
     return el("div", inner, class_="table", data_name=name)
 
 
-def _cell(cell: str | Cell, at: int) -> Markup:
+def _cell(cell: object, at: int) -> Markup:
     if isinstance(cell, Cell):
-        return el("td", cell.text, class_="n", data_v=None if cell.value is None else f"{cell.value:.6g}")
-    return el("th", cell, scope="row") if at == 0 else el("td", cell)
+        kept = [f"{one:.6g}" for one in cell.values]
+        ends = dict(zip(("data_v", "data_w"), kept, strict=False))
+        return el("td", cell.text, class_="n", **ends)
+    return el("th", str(cell), scope="row") if at == 0 else el("td", str(cell))
 
 
 def chart(name: str, title: str, summary: str, *behind: Child) -> Markup:

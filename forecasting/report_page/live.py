@@ -149,9 +149,11 @@ class _Packer:
             scale = scale_of(entry.unit, rows.loc[rows["kind"] == kind, "q50"])
             scales[kind] = [scale.factor, scale.label, scale.decimals]
         return {
-            "id": series, "title": entry.title, "scales": scales,
+            "id": series,
+            "title": entry.title,
+            "scales": scales,
             "periods": {kind: list(rows.loc[rows["kind"] == kind, "period"]) for kind in KINDS},
-        }  # fmt: skip
+        }
 
     def _past(self, series: str) -> list[float | None]:
         start = self.forecast.months[0]
@@ -176,7 +178,7 @@ class _Packer:
                             "words": period_words(label(period, kind)),
                             "start": int(at[0]),
                             "stop": int(at[-1]) + 1,
-                        }  # fmt: skip
+                        }
                     )
         return found
 
@@ -199,16 +201,26 @@ class _Packer:
         own = () if one.pass_through else targets[one.target]
         self.touched |= dict.fromkeys([*(t for of in targets.values() for t in of), *(way.to for way in one.reroute)])
         starts = self._starts(one, own)
-        low, high = (one.size.values[0], one.size.values[-1]) if one.size.distribution != "normal" else (
-            one.size.values[0] - 2 * one.size.values[1], one.size.values[0] + 2 * one.size.values[1]
-        )  # fmt: skip
+        low, high = (
+            (one.size.values[0], one.size.values[-1])
+            if one.size.distribution != "normal"
+            else (one.size.values[0] - 2 * one.size.values[1], one.size.values[0] + 2 * one.size.values[1])
+        )
         sizes = {"size": one.size, "residual": one.residual}
         sizes |= {f"reroute {way.to}": way.share for way in one.reroute}
         sizes |= {f"elasticity {way.target}": way.elasticity for way in one.pass_through}
         return {
-            "label": one.label, "kind": one.kind, "target": one.target, "source": one.source,
-            "start": one.start.ordinal, "end": None if one.end is None else one.end.ordinal,
-            "ramp": one.ramp, "recovery": one.recovery, "per": one.per, "levels": list(one.levels), "scale": 1.0,
+            "label": one.label,
+            "kind": one.kind,
+            "target": one.target,
+            "source": one.source,
+            "start": one.start.ordinal,
+            "end": None if one.end is None else one.end.ordinal,
+            "ramp": one.ramp,
+            "recovery": one.recovery,
+            "per": one.per,
+            "levels": list(one.levels),
+            "scale": 1.0,
             "targets": list(own),
             "starts": [month.ordinal for month in starts],
             "most_ramp": max(MOST_RAMP, one.ramp),
@@ -223,16 +235,17 @@ class _Packer:
             "covariate": self._covariate(one),
             "reroute": [
                 {
-                    "to": way.to, "lag": way.lag, "at_origin": way.at_origin,
+                    "to": way.to,
+                    "lag": way.lag,
+                    "at_origin": way.at_origin,
                     "conversion": {t: conversion(self.catalogue[t].unit, self.catalogue[way.to].unit) for t in own},
                 }
                 for way in one.reroute
             ],
             "pass_through": [
-                {"target": way.target, "lag": way.lag, "targets": list(targets[way.target])}
-                for way in one.pass_through
+                {"target": way.target, "lag": way.lag, "targets": list(targets[way.target])} for way in one.pass_through
             ],
-        }  # fmt: skip
+        }
 
     def _matching(self, pattern: str) -> tuple[str, ...]:
         return self.there.topmost(tuple(one for one in self.catalogue.select([pattern]) if self._reachable(one)))

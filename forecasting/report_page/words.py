@@ -8,6 +8,7 @@ import pandas as pd
 
 from forecasting.catalogue import Catalogue
 from forecasting.news import quarter_words
+from forecasting.report_page.elements import minus
 from forecasting.scenario import RELATIVE, Assumption, months_in_words
 
 DOES = {
@@ -28,10 +29,9 @@ def month_words(month: object) -> str:
 
 
 def period_words(label: str) -> str:
-    """``2026-09`` → September 2026, ``2026Q4`` → Oct–Dec 2026, ``FY2026`` → fiscal year 2026 (Apr 2026–Mar 2027)."""
+    """``2026-09`` → September 2026, ``2026Q4`` → Oct–Dec 2026, ``FY2026`` → Fiscal 2026 (Apr–Mar)."""
     if label.startswith("FY"):
-        year = int(label[2:])
-        return f"Fiscal year {year} (Apr {year}–Mar {year + 1})"
+        return f"Fiscal {label[2:]} (Apr–Mar)"
     return quarter_words(label) if "Q" in label else month_words(label)
 
 
@@ -48,7 +48,7 @@ def title_of(series: str, catalogue: Catalogue) -> str:
 def assumption_words(one: Assumption, catalogue: Catalogue) -> str:
     """What is assumed of what, and on whose word."""
     unit = catalogue[one.target].unit.replace("_", " ") if one.target in catalogue else ""
-    size = one.size.words(one.kind in RELATIVE)
+    size = minus(one.size.words(one.kind in RELATIVE))
     does = DOES[one.kind].format(size=size, unit=unit, per=one.per.replace("_", " "), since=one.since)
     said = [f"{title_of(one.target, catalogue)}: {does}"]
     if one.residual.most:
@@ -58,7 +58,7 @@ def assumption_words(one: Assumption, catalogue: Catalogue) -> str:
         for way in one.reroute
     ]
     said += [
-        f"{title_of(way.target, catalogue)} follows by {way.elasticity.words(False)} % for each percent{_later(way.lag)}"
+        f"{title_of(way.target, catalogue)} follows by {way.elasticity.words(False)} % a percent{_later(way.lag)}"
         for way in one.pass_through
     ]
     end = f" to {month_words(one.end)}" if one.end is not None else ""

@@ -187,25 +187,29 @@ const Charts = (() => {
     });
   }
 
-  // One row a name: an interval and its middle on a common scale.
+  // One row a name: an interval and its middle on a common scale; names at the left where there is room, else above.
   function drawRanges(holder, spec, width) {
-    const step = 40, top = 26, height = top + step * spec.rows.length + 26;
+    const beside = width >= 700, step = beside ? 26 : 40, top = 26, height = top + step * spec.rows.length + 26;
     const svg = node("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", tabindex: "0",
       "aria-label": `${spec.title}. ${holder.dataset.summary || ""}`, class: "svg" }, holder);
+    const longest = Math.max(...spec.rows.map((one) => one.name.length));
+    const left = beside ? Math.min(6.5 * longest + 24, 0.45 * width) : 12;
     const values = spec.rows.flatMap((one) => [one.low, one.high]).filter((one) => one !== null);
     const low = Math.min(0, ...values), high = Math.max(0, ...values), axis = ticks(low, high, width < 480 ? 4 : 8);
-    const x = (value) => 12 + (value - low) / (high - low || 1) * (width - 24);
+    const x = (value) => left + (value - low) / (high - low || 1) * (width - left - 14);
     for (const one of axis.found) {
-      node("line", { x1: x(one), x2: x(one), y1: top - 6, y2: height - 22, class: Math.abs(one) < 1e-9 ? "axis strong" : "grid" }, svg);
+      const cls = Math.abs(one) < 1e-9 ? "axis strong" : "grid";
+      node("line", { x1: x(one), x2: x(one), y1: top - 6, y2: height - 22, class: cls }, svg);
       node("text", { x: x(one), y: height - 6, class: "tick", "text-anchor": "middle" }, svg, plain(one, axis.decimals));
     }
-    node("text", { x: 0, y: 12, class: "tick" }, svg, spec.unit);
-    const fit = Math.floor((width - 8) / 6.7);
+    node("text", { x: beside ? left : 0, y: 12, class: "tick" }, svg, spec.unit);
+    const fit = Math.floor((beside ? left - 16 : width - 8) / 6.5);
     spec.rows.forEach((one, at) => {
-      const y = top + at * step + 12, words = one.name.length > fit ? one.name.slice(0, fit - 1) + "…" : one.name;
+      const y = top + at * step + 12, middle = beside ? y - 4 : y + 12;
+      const words = one.name.length > fit ? one.name.slice(0, fit - 1) + "…" : one.name;
       node("text", { x: 2, y, class: "label halo" }, svg, words);
-      node("line", { x1: x(one.low), x2: x(one.high), y1: y + 12, y2: y + 12, class: "range" }, svg);
-      node("circle", { cx: x(one.middle), cy: y + 12, r: 5, class: "mark full" }, svg);
+      node("line", { x1: x(one.low), x2: x(one.high), y1: middle, y2: middle, class: "range" }, svg);
+      node("circle", { cx: x(one.middle), cy: middle, r: 5, class: "mark full" }, svg);
     });
     const said = holder.parentElement.querySelector(".readout");
     let at = -1;

@@ -27,11 +27,15 @@
       const safe = one.dataset.v === undefined && /^[=+\-@\t\r]/.test(text) ? "'" + text : text;
       return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
     };
-    return [...table.rows].map((row) => [...row.cells].map(cell).join(",") + "\n").join("");
+    // An interval is one cell to the eye and two columns to a spreadsheet.
+    const pairs = [...table.rows[0].cells].map((_, at) => [...table.tBodies[0].rows].some((row) => row.cells[at].dataset.w));
+    const ends = (one, at) => !pairs[at] ? [cell(one)] : one.tagName === "TH"
+      ? [`${cell(one)} from`, `${cell(one)} to`] : [one.dataset.v ?? "", one.dataset.w ?? ""];
+    return [...table.rows].map((row) => [...row.cells].flatMap(ends).join(",") + "\n").join("");
   }
 
   async function copy(table, pressed) {
-    const text = csv(table).replace(/,/g, ",");
+    const text = csv(table);
     try {
       await navigator.clipboard.writeText(text);
     } catch {
@@ -169,7 +173,12 @@
       .some((one, p) => Math.abs(one - baseline(series, span)[p]) > 1e-9 * Math.abs(baseline(series, span)[p])));
   }
 
-  const cell = (text, value) => make("td", { class: "n", text, "data-v": Number.isFinite(value) ? String(Number(value.toPrecision(10))) : null });
+  const digits = (value) => Number.isFinite(value) ? String(Number(value.toPrecision(10))) : null;
+  const cell = (text, value, other) => make("td", { class: "n", text, "data-v": digits(value),
+    "data-w": other === undefined ? null : digits(other) });
+
+  // A small difference of large numbers is written to three digits.
+  const finer = (gap, decimals) => gap ? Math.min(Math.max(decimals, 2 - Math.floor(Math.log10(Math.abs(gap)))), decimals + 2) : decimals;
 
   function rows(cells, shown) {
     const made = [];
@@ -177,13 +186,17 @@
       if (span.kind === "month" || !one.periods[span.kind].includes(span.label)) continue;
       const [factor, , decimals] = one.scales[span.kind], was = baseline(one.id, span);
       const now = Impose.total(live, cells, one.id, span), gap = now.map((value, p) => value - was[p]);
-      const [, low, , before] = Impose.quantiles(was, QUANTILES), after = Impose.quantiles(now, QUANTILES), by = Impose.quantiles(gap, QUANTILES);
-      const say = (value) => Charts.plain(value * factor, decimals), signed = (value) => (value * factor > 0 ? "+" : "") + say(value);
+      const [before, after, by] = [was, now, gap].map((paths) => Impose.quantiles(paths, [0.1, 0.5, 0.9]));
+      if (by.every((value) => Math.abs(value) <= 1e-9 * Math.abs(before[1]))) continue;
+      const say = (value) => Charts.plain(value * factor, decimals);
+      const gain = (value) => (value * factor > 0 ? "+" : "") + Charts.plain(value * factor, finer(by[1] * factor, decimals));
+      const relative = before[1] ? 100 * by[1] / before[1] : NaN;
       made.push(make("tr", { "data-series": one.id, "data-period": span.label },
         make("th", { scope: "row", text: one.title }), make("td", { text: span.words }), make("td", { text: one.scales[span.kind][1] }),
-        cell(say(before), before), cell(say(after[3]), after[3]), cell(say(after[1]), after[1]), cell(say(after[5]), after[5]),
-        cell(signed(by[3]), by[3]), cell(signed(by[1]), by[1]), cell(signed(by[5]), by[5]),
-        cell(before ? (by[3] > 0 ? "+" : "") + Charts.plain(100 * by[3] / before, 1) + " %" : "–", before ? 100 * by[3] / before : NaN)));
+        cell(say(before[1]), before[1]), cell(say(after[1]), after[1]),
+        cell(`${say(after[0])} to ${say(after[2])}`, after[0], after[2]), cell(gain(by[1]), by[1]),
+        cell(`${gain(by[0])} to ${gain(by[2])}`, by[0], by[2]),
+        cell((relative > 0 ? "+" : "") + Charts.plain(relative, 1) + (Number.isFinite(relative) ? " %" : ""), relative)));
     }
     return made;
   }
