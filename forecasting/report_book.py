@@ -54,7 +54,7 @@ ROWS_A_PAGE = 5
 """Rows of charts on a printed page."""
 Chart = Callable[[], Any]
 """Makes a chart; a sheet needs one of its own."""
-NAMED, ID = (Column("Series", 58), Column("Unit", 16)), Column("Id", 48)
+NAMED, ID = (Column("Series", 58), Column("Unit", 24)), Column("Id", 48)
 MIDDLE = (Column("Median", 13), Column("Mean", 13))
 INTERVALS = tuple(Column(f"{one} % {end}", 12) for one in COVERAGES for end in ("from", "to"))
 BOUNDS = tuple(bound for one in COVERAGES.values() for bound in one)
@@ -327,7 +327,7 @@ def _assumptions(sheet: Any, content: Content) -> None:
     row = write_table(sheet, row, [heads[at] for at in used], [[values[at] for at in used] for values in rows])
     wrap(sheet, first, row - 2)
     row = write_heading(sheet, row, "What each assumption adds to the mean difference (Shapley values)")
-    added = [heads[0], Column("Series", 58), Column("Unit", 10), heads[1], Column("Period", 26), Column("Adds", 13)]
+    added = [heads[0], Column("Series", 58), Column("Unit", 24), heads[1], Column("Period", 26), Column("Adds", 13)]
     write_table(sheet, row, added, _added(content))
     sheet.freeze_panes = "B2"
     ready_to_print(sheet, content.outlook.source_line)
@@ -649,9 +649,8 @@ def _method(sheet: Any, content: Content) -> None:
         for one in content.sources.to_dict("records")
     ]  # fmt: skip
     row = write_table(sheet, row, heads, rows)
-    settings = {"data vintage": content.outlook.vintage, **content.settings}
     row = write_heading(sheet, row, "Settings")
-    told = [[name.replace("_", " "), str(value)] for name, value in settings.items() if value is not None]
+    told = [[name.replace("_", " "), str(value)] for name, value in content.settings.items() if value is not None]
     row = write_table(sheet, row, [Column("Setting"), Column("Value")], told)
     _lines(sheet, row, "Attribution", _attributions(content), columns=6, letters=190)
     sheet.freeze_panes = "A2"

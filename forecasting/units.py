@@ -73,7 +73,8 @@ def in_words(unit: str) -> str:
         return PERCENT[name]
     head, slash, tail = name.partition("/")
     below = _named(tail)
-    return f"{_named(head)} per {SINGULAR.get(below, below)}" if slash else _named(head)
+    one = below.removesuffix("s") if below in BASIC else SINGULAR.get(below, below)
+    return f"{_named(head)} per {one}" if slash else _named(head)
 
 
 def _named(name: str) -> str:

@@ -263,10 +263,24 @@ def test_formats_show_three_or_four_digits(values: list[float], wanted: str) -> 
 @pytest.mark.parametrize(
     ("unit", "words"),
     [("mn_jpy", "million yen"), ("mn_jpy/kg", "million yen per kg"), ("thousand_units", "thousand units"),
-     ("mn_jpy/tonnes", "million yen per tonne"), ("pct_yoy", "% on a year earlier"), ("USD million", "USD million")],
+     ("mn_jpy/tonnes", "million yen per tonne"),
+        ("mn_jpy/kilotonnes", "million yen per kilotonne"), ("pct_yoy", "% on a year earlier"), ("USD million", "USD million")],
 )  # fmt: skip
 def test_units_in_words(unit: str, words: str) -> None:
     assert in_words(unit) == words
+
+
+def test_the_command_writes_a_workbook(tradecast: Any, tmp_path: Path) -> None:
+    y = invented().y.rename_axis("month").reset_index().assign(month=lambda of: of["month"].astype(str))
+    y.to_csv(tmp_path / "mine.csv", index=False)
+    asked = ("report", "--data", tmp_path / "mine.csv", "--model", "seasonal_naive", "--paths", 200, "--no-news")
+    code, _, said = tradecast(*asked, "--out", tmp_path / "mine.xlsx")
+    assert code == 0, said
+    made = load_workbook(tmp_path / "mine.xlsx")
+    assert set(table_of(made["Forecast months"])["Id"]) == {"s0", "s1", "s2"}
+    code, _, said = tradecast(*asked, "--out", tmp_path / "mine.pdf")
+    assert code == 2
+    assert "end the name in .html, .xlsx" in said
 
 
 def test_libreoffice_opens_it(made: bytes, tmp_path: Path) -> None:
