@@ -264,7 +264,8 @@ def test_formats_show_three_or_four_digits(values: list[float], wanted: str) -> 
     ("unit", "words"),
     [("mn_jpy", "million yen"), ("mn_jpy/kg", "million yen per kg"), ("thousand_units", "thousand units"),
      ("mn_jpy/tonnes", "million yen per tonne"),
-        ("mn_jpy/kilotonnes", "million yen per kilotonne"), ("pct_yoy", "% on a year earlier"), ("USD million", "USD million")],
+     ("mn_jpy/kilotonnes", "million yen per kilotonne"), ("pct_yoy", "% on a year earlier"),
+     ("USD million", "USD million")],
 )  # fmt: skip
 def test_units_in_words(unit: str, words: str) -> None:
     assert in_words(unit) == words
