@@ -20,7 +20,7 @@ SHORT_MONTHS = 60
 """Series with less history than this are calibrated together: their models are overconfident in the same way."""
 
 MANY = 500
-"""Past forecasts of a pool whose size speaks for itself, however few cutoffs they come from."""
+"""Past forecasts of a pool that speak for themselves, however few cutoffs they come from."""
 
 ALIKE = 0.8
 """Of the shortest history that is calibrated now: forecasts from still shorter ones were worse for that alone."""
@@ -114,7 +114,7 @@ def learn(
         table = _calm_tails(table, max(cutoffs, made / FORECASTS_A_CUTOFF))
         shared = min(cutoffs, MIN_ORIGINS - 1)
         for one in members:
-            backing = MIN_ORIGINS if made >= MANY else origins.get(one, 0) or shared
+            backing = max(origins.get(one, 0) or shared, MIN_ORIGINS * made // MANY)
             factors[one] = _widened(_increasing(own.get(one, 1.0) * table), backing)
     wide = rows.assign(score=scores).pivot_table(index=["cutoff", "step"], columns="series", values="score")
     return Calibration(factors, {one: int(origins.get(one, 0)) for one in series}, wide)
@@ -234,30 +234,44 @@ def calibrate(forecast: Forecast, calibration: Calibration, transforms: Mapping[
     """Each path moved away from or towards its cell's median by the factor of its depth; order of paths is kept."""
     paths = forecast.paths.copy()
     steps = forecast.steps()
-    half = np.array(list(COVERAGES)) / 200.0
     for at, series in enumerate(forecast.series):
         factors, transform = calibration.factors[series], transforms[series]
-        for row in np.flatnonzero(steps[:, at] >= 1):
-            z = transform.forward(paths[:, row, at])
-            ranks = (stats.rankdata(z, method="average") - 0.5) / len(z)
-            factor = np.interp(np.abs(ranks - 0.5), half, factors[min(steps[row, at], len(factors)) - 1])
-            median = np.median(z)
-            moved = median + factor * (z - median)
-            # Widened on a log scale, one path in a thousand could be a million times the median and own the mean.
-            low, high = np.quantile(moved, [0.025, 0.975])
-            moved = np.clip(moved, median - _FARTHEST * (median - low), median + _FARTHEST * (high - median))
-            paths[:, row, at] = transform.inverse(_in_order(z, moved))
+        ahead = np.flatnonzero(steps[:, at] >= 1)
+        rows = factors[np.minimum(steps[ahead, at], len(factors)) - 1]
+        paths[:, ahead, at] = transform.inverse(_moved(transform.forward(paths[:, ahead, at]), rows))
     return forecast.with_paths(paths)
 
 
-def _in_order(z: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """The moved values dealt out in the order of the original ones, ties kept equal."""
-    ordered = np.sort(moved)
-    dealt = ordered[np.argsort(np.argsort(z, kind="stable"), kind="stable")]
-    _, inverse, counts = np.unique(z, return_inverse=True, return_counts=True)
-    if (counts == 1).all():
-        return dealt
-    return (np.bincount(inverse, dealt) / counts)[inverse]
+def _moved(z: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Paths (P × h) by the factors of their depth (h × coverages), dealt out in the order that they had."""
+    half = np.array(list(COVERAGES)) / 200.0
+    order = np.argsort(z, axis=0, kind="stable")
+    ascending = np.take_along_axis(z, order, axis=0)
+    depth = np.abs(_ranks(ascending) - 0.5)
+    factor = np.column_stack([np.interp(depth[:, step], half, row) for step, row in enumerate(factors)])
+    median = np.median(z, axis=0)
+    moved = median + factor * (ascending - median)
+    # Widened on a log scale, one path in a thousand could be a million times the median and own the mean.
+    low, high = np.quantile(moved, [0.025, 0.975], axis=0)
+    moved = np.clip(moved, median - _FARTHEST * (median - low), median + _FARTHEST * (high - median))
+    dealt = np.empty_like(z)
+    np.put_along_axis(dealt, order, _ties_kept(ascending, np.sort(moved, axis=0)), axis=0)
+    return dealt
+
+
+def _ranks(ascending: np.ndarray) -> np.ndarray:
+    """Mid-ranks in 0 … 1 (P × h) of sorted columns, equal ones sharing theirs."""
+    count = len(ascending)
+    places = np.tile(np.arange(count) + 0.5, (ascending.shape[1], 1)).T / count
+    return _ties_kept(ascending, places)
+
+
+def _ties_kept(ascending: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values (P × h), those of equal paths replaced by their mean."""
+    for column in np.flatnonzero((ascending[1:] == ascending[:-1]).any(axis=0)):
+        _, inverse, counts = np.unique(ascending[:, column], return_inverse=True, return_counts=True)
+        values[:, column] = (np.bincount(inverse, values[:, column]) / counts)[inverse]
+    return values
 
 
 def correlation(scores: pd.DataFrame, series: Sequence[str]) -> np.ndarray:

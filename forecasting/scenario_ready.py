@@ -255,6 +255,8 @@ def _disturbed(one: _Act, two: _Act) -> frozenset[str]:
         seen |= one.adds & two.multiplies
         # A part of the destination that gets dearer moves the price at which the rest arrives.
         seen |= one.prices & two.changes - two.multiplies
+        # What may be taken away from a destination can empty it, and nothing is less than nothing.
+        seen |= frozenset() if _only_takes(one.one) else one.adds & two.changes
     if _meet(one.arrives, two.arrives) and not (_only_takes(one.one) and _only_takes(two.one)):
         seen |= one.adds & two.raises
     return seen

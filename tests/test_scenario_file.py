@@ -573,6 +573,13 @@ def test_what_is_let_be_commutes(first, second) -> None:
     assert np.allclose(one_way, other_way, rtol=1e-7, atol=1e-9 * base.paths.max(axis=(0, 1)))
 
 
+def test_taking_from_a_destination_can_empty_it() -> None:
+    banned = assume("ru.imports", "ban", 1.0)
+    grown = assume("world.exports", "growth", 0.0, reroute=(Reroute("world.imports", Size((0.5,))),))
+    with pytest.raises(DataError, match="their order matters"):
+        held(banned, replace(grown, name="second"))
+
+
 def test_a_price_of_a_part_moves_the_price_at_which_a_reroute_to_the_whole_arrives() -> None:
     dearer = assume("ru.gas.price", "scale", 1.0)
     elsewhere = assume("ru.gas.quantity", "scale", 1.0, reroute=(Reroute("world.gas.quantity", Size((0.5,))),))

@@ -1,4 +1,4 @@
-"""All members in one distribution: their mean centre, their middle spread, their ways through the months."""
+"""All members in one distribution: their common centre, their middle spread, their ways through the months."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from forecasting.panel import Panel
 
 @dataclass(frozen=True)
 class Ensemble:
-    """One distribution of all members: centred on the mean of their medians, spread as the middle ones of ``spread``.
+    """One distribution of all members: the median of their pool (Stone 1961), as wide as the middle ones of ``spread``.
 
     Each month's spread is, quantile by quantile, the mean of the members' without the narrowest and the widest
     (Lichtendahl, Grushka-Cockayne and Winkler 2013; trimmed as Jose, Grushka-Cockayne and Lichtendahl 2014). How
@@ -60,9 +60,8 @@ class Ensemble:
         # Interleaved, so that any leading part of the paths holds every member alike.
         pool = np.stack([one.paths for one in chosen], axis=1).reshape(-1, *chosen[0].paths.shape[1:])[:paths]
         own = [one.paths for one in chosen if one.model in self.spread] or [one.paths for one in chosen]
-        centre = np.mean([np.median(one.paths, axis=0) for one in chosen], axis=0)
         known = pool.min(axis=0) == pool.max(axis=0)
-        pool = np.where(known, pool, _in_ranks_of(pool, _centred(_middle(own), centre)))
+        pool = np.where(known, pool, _in_ranks_of(pool, _centred(_middle(own), np.median(pool, axis=0))))
         notes = {series: "; ".join(f"{one.model}: {one.notes.get(series, '')}" for one in chosen) for series in common}
         return Forecast(pool, chosen[0].months, common, chosen[0].cutoff, self.name, notes=notes)
 

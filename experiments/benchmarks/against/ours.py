@@ -34,7 +34,7 @@ CHAIN = "tradecast"
 over the series of a chunk."""
 
 CHUNK = 100
-POOL = 750  # series that are calibrated together
+POOL = 1_500  # series that are calibrated together
 FEWEST_CHUNKS = 4
 
 Wanted = dict[pd.Period, tuple[str, ...]]
