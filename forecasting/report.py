@@ -106,8 +106,11 @@ def gather(
     backtest: str | None = None,
     news: bool = True,
     progress: Progress = silent,
+    explain: bool = True,
 ) -> Content:
     """Forecast, run scenarios (by name or file), read a backtest, compare with the figures of before.
+
+    ``explain`` adds to the study what each assumption contributes, which takes seconds and which the page leaves out.
 
     DataError where a scenario, a backtest or a series is not there.
     """
@@ -116,7 +119,7 @@ def gather(
     dataset = workflow.load(request.data, request.as_of_day)
     request = replace(request, growth=True)
     made = scenarios.worlds(chosen, request, model, progress=progress, dataset=dataset)
-    study = scenarios.study(made, growth=True)
+    study = scenarios.study(made, growth=True, explain=explain)
     outlook = study.baseline
     told, no_news = _news(request, model, progress) if news else (None, "It was not asked for.")
     judged = _judged(result, outlook) if result else None

@@ -59,7 +59,8 @@ MIDDLE = (Column("Median", 13), Column("Mean", 13))
 INTERVALS = tuple(Column(f"{one} % {end}", 12) for one in COVERAGES for end in ("from", "to"))
 BOUNDS = tuple(bound for one in COVERAGES.values() for bound in one)
 YEARLY = (
-    Column("On a year earlier", 10), Column("80 % from", 10), Column("80 % to", 10), Column("Chance of a fall", 10),
+    Column("On a year earlier", 10), Column("Change, 80 % from", 10), Column("Change, 80 % to", 10),
+    Column("Chance of a fall", 10),
 )  # fmt: skip
 METHOD = (
     "A forecast is a set of possible futures (paths), drawn together for all series. Every number here is counted on"
@@ -256,7 +257,8 @@ def _scenarios(sheet: Any, content: Content) -> None:
     columns = (
         Column("Scenario", 26), *NAMED, Column("Period", 26), Column("First month", 10), Column("Baseline, median", 13),
         Column("Scenario, median", 13), Column("80 % from"), Column("80 % to"), Column("Difference, median", 13),
-        Column("80 % from"), Column("80 % to"), Column("95 % from"), Column("95 % to"), Column("Share of baseline", 10),
+        *(Column(f"Difference, {one} % {end}") for one in (80, 95) for end in ("from", "to")),
+        Column("Share of baseline", 10),
         ID,
     )  # fmt: skip
     write_table(sheet, HEAD, columns, _difference_rows(content))

@@ -225,8 +225,8 @@ def run(
     return study(worlds(scenarios, request, model, spillover, progress), request.growth)
 
 
-def study(made: Worlds, growth: bool = False) -> Study:
-    """What is shown of worlds: tables of each, the differences, and what each assumption adds to them."""
+def study(made: Worlds, growth: bool = False, explain: bool = True) -> Study:
+    """What is shown of worlds: tables of each, the differences, and (``explain``) what each assumption adds to them."""
     cube, catalogue = made.cube, made.cube.dataset.catalogue
     baseline = workflow.outlook(cube, cube.forecast, growth)
     tables, outlooks, remarks = [baseline.table], {}, list(made.remarks)
@@ -241,7 +241,7 @@ def study(made: Worlds, growth: bool = False) -> Study:
         made.scenarios,
         outlooks,
         pd.concat(tables, ignore_index=True),
-        _stacked([_contributions(one, cube, made.ground, baseline.totals) for one in made.scenarios]),
+        _stacked([_contributions(one, cube, made.ground, baseline.totals) for one in made.scenarios if explain]),
         (*baseline.remarks, *remarks),
         made.settings,
     )

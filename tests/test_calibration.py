@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecasting import calibration, pipeline
 from forecasting.calibration import MIN_ORIGINS, calibrate, correlation, couple, error_rows, learn, say
 from forecasting.forecast import COVERAGES, Forecast
 from forecasting.transform import Transform
@@ -158,3 +159,24 @@ def test_more_series_than_paths_can_be_coupled() -> None:
     scores = pd.DataFrame(rng.normal(size=(20, 60)), columns=list(names))
     coupled = couple(made, scores, seed=0)
     np.testing.assert_array_equal(np.sort(coupled.paths, axis=0), np.sort(made.paths, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("series", "steps", "short", "long"),
+    [(24, 5, tuple(range(1, 17)), tuple(range(3, 37, 3))), (217, 6, (6, 12, 18, 24, 30), (6, 12, 18, 24, 30)),
+     (1_428, 18, (18,), (18,))],
+)  # fmt: skip
+def test_many_series_need_fewer_cutoffs_that_overlap_less(series, steps, short, long) -> None:
+    assert pipeline.backs_of_kinds(series, steps) == (short, long)
+
+
+def test_a_pool_holds_forecasts_of_histories_as_long_as_those_of_today() -> None:
+    rows = pd.DataFrame(
+        {"series": [f"s{at}" for at in range(300)], "cutoff": 0, "months_known": np.repeat([25, 45, 100], 100)}
+    )
+    short = (rows["months_known"] < calibration.SHORT_MONTHS).to_numpy()
+    assert set(rows.loc[calibration._alike(rows, short, [50, 55]), "months_known"]) == {45}
+    few = rows[rows["months_known"] != 45].reset_index(drop=True)
+    kind = (few["months_known"] < calibration.SHORT_MONTHS).to_numpy()
+    assert set(few.loc[calibration._alike(few, kind, [50]), "months_known"]) == {100}
+    assert set(few.loc[calibration._alike(few, kind, [28]), "months_known"]) == {25}

@@ -67,10 +67,10 @@ def same(numbers: Any) -> Any:
 
 
 def table_of(sheet: Any, head: int = report_book.HEAD) -> pd.DataFrame:
-    """The table below a head; columns of the same name are numbered."""
+    """The table below a head; no two columns have one name."""
     rows = list(sheet.iter_rows(min_row=head, values_only=True))
     names = [str(one) for one in rows[0]]
-    names = [one if names.index(one) == at else f"{one} {names[:at].count(one) + 1}" for at, one in enumerate(names)]
+    assert len(set(names)) == len(names)
     return pd.DataFrame(rows[1:], columns=names)
 
 

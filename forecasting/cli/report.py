@@ -54,7 +54,7 @@ def report(
 
     request = asked.request(covariates=covariates, hold_covariates=hold_covariates)
     with Watched("Fitting and calibrating") as progress:
-        content = gathering.gather(request, model, scenario or (), backtest, news, progress)
+        content = gathering.gather(request, model, scenario or (), backtest, news, progress, explain=False)
     store.write_bytes(written(content, request, out), out)
     say_written(out)
 

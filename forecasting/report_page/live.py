@@ -252,21 +252,23 @@ class _Packer:
 
     def _starts(self, one: Assumption, targets: tuple[str, ...]) -> list[pd.Period]:
         """Months of the horizon in which the command, too, lets it begin."""
-        found = []
-        for month in self.forecast.months:
-            if one.end is not None and month > one.end:
-                continue
-            trial = Scenario("trial", (replace(one, start=month, covariate=bool(one.pass_through)),), ordered=True)
-            try:
-                scenarios.prepare([trial], self.request, self.worlds.cube.dataset)
-            except DataError:
-                continue
-            found.append(month)
+        # What lets it begin in one month lets it in every later one: only published months are refused.
+        months = [month for month in self.forecast.months if one.end is None or month <= one.end]
+        first = next((at for at, month in enumerate(months) if self._accepted(one, month)), len(months))
+        found = months[first:]
         if one.kind == "growth":
             known = [self._ago(target) for target in targets]
             gap = max((at for of in known for at, cell in enumerate(of) if cell is None), default=-1)
             found = [month for month in found if month > self.forecast.months[0] + gap]
         return sorted({*found, one.start})
+
+    def _accepted(self, one: Assumption, start: pd.Period) -> bool:
+        trial = Scenario("trial", (replace(one, start=start, covariate=bool(one.pass_through)),), ordered=True)
+        try:
+            scenarios.prepare([trial], self.request, self.worlds.cube.dataset)
+        except DataError:
+            return False
+        return True
 
     def _ago(self, target: str) -> list[float | None]:
         """The published level a year before each of the first twelve months."""

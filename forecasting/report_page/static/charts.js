@@ -239,6 +239,7 @@ const Charts = (() => {
       to[at].removeAttribute("class");
     });
     const [, , width, height] = svg.getAttribute("viewBox").split(" ").map(Number), head = 26, paper = getComputedStyle(document.documentElement);
+    for (const name of ["class", "tabindex"]) copy.removeAttribute(name);
     copy.setAttribute("xmlns", SPACE);
     copy.setAttribute("viewBox", `-12 ${-head} ${width + 24} ${height + head + 24}`);
     copy.setAttribute("width", width + 24); copy.setAttribute("height", height + head + 24);

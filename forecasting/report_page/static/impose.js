@@ -62,11 +62,27 @@ const Impose = (() => {
       const first = values(terms[0], from);
       if (entry.formula === "rest") {
         const parts = entry.children.filter((one) => one in from).map((one) => from[one]);
-        return make((i) => Math.max(first[i] - parts.reduce((sum, one) => sum + one[i], 0), 0));
+        const least = grain(series);
+        return make((i, t) => {
+          const rest = first[i] - parts.reduce((sum, one) => sum + one[i], 0);
+          return rest > least[t] ? rest : 0;
+        });
       }
       const others = terms.slice(1).map((one) => values(one, from));
       if (entry.formula === "sum") return make((i) => others.reduce((sum, one) => sum + one[i], first[i]));
-      return make((i) => first[i] - others[0][i] * entry.second);
+      const least = grain(series);
+      return make((i, t) => {
+        const rest = first[i] - others[0][i] * entry.second;
+        return Math.abs(rest) > least[t] ? rest : 0;
+      });
+    }
+
+    // What the 16 bits of its terms may leave of nothing, by month.
+    function grain(series) {
+      if (series in live.grain) return live.grain[series];
+      const entry = catalogue[series], terms = [...entry.terms, ...(entry.children || [])];
+      const parts = terms.map((one, k) => grain(one).map((by) => by * (k === 1 && entry.second ? entry.second : 1)));
+      return parts[0].map((_, t) => parts.reduce((sum, one) => sum + one[t], 0));
     }
 
     // Mean of one per mean of the other, by month.
@@ -359,7 +375,11 @@ const Impose = (() => {
     for (const [name, text] of Object.entries(packed.ranks)) live.ranks[name] = new Uint16Array(decode(text));
     for (const [name, text] of Object.entries(packed.tables)) live.tables[name] = new Float32Array(decode(text));
     const base = {};
-    for (const [name, one] of Object.entries(packed.cells)) base[name] = unpack(one, live.paths, live.months);
+    live.grain = {};
+    for (const [name, one] of Object.entries(packed.cells)) {
+      base[name] = unpack(one, live.paths, live.months);
+      live.grain[name] = one.low.map((low, t) => (one.high[t] - low) / 65535);
+    }
     return { live, base };
   }
 
