@@ -25,6 +25,7 @@ from forecasting.scenarios import Study
 from forecasting.scores import STEP_WORDS, coverage_table, pit_table, score_table
 from forecasting.scores import skill as with_skill
 from forecasting.store import write_bytes
+from forecasting.tables import closure
 from forecasting.workflow import Dataset, Outlook, rows_of
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def history(dataset: Dataset, series: str) -> Figure:
     chosen = dataset.catalogue.select([series])
     if len(chosen) > 1:
         raise DataError(f"{series!r} matches {len(chosen)} series: name one, such as {chosen[0]}.")
-    return series_figure(rows_of(dataset, chosen[0]), dataset.catalogue[chosen[0]], dataset.source_line_of(chosen))
+    source_line = dataset.source_line_of(closure(chosen, dataset.catalogue))
+    return series_figure(rows_of(dataset, chosen[0]), dataset.catalogue[chosen[0]], source_line)
 
 
 def skill(result: Result, models: Sequence[str] = (), kind: str = "") -> Figure:

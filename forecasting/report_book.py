@@ -257,7 +257,7 @@ def _scenarios(sheet: Any, content: Content) -> None:
     columns = (
         Column("Scenario", 26), *NAMED, Column("Period", 26), Column("First month", 10), Column("Baseline, median", 13),
         Column("Scenario, median", 13), Column("80 % from"), Column("80 % to"), Column("Difference, median", 13),
-        *(Column(f"Difference, {one} % {end}") for one in (80, 95) for end in ("from", "to")),
+        *(Column(f"Difference, {one} % {end}", 14) for one in (80, 95) for end in ("from", "to")),
         Column("Share of baseline", 10),
         ID,
     )  # fmt: skip

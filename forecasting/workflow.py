@@ -200,12 +200,12 @@ def load(data: Path | None = None, as_of_day: str | None = None) -> Dataset:
     return Dataset(observations, to_panel(observations), whole, data.name, embedded=False, remarks=read.remarks)
 
 
-def day_of(text: str) -> date:
+def day_of(text: str, option: str = "--as-of-day") -> date:
     """A day written as 2026-03-01."""
     try:
         return datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError as cause:
-        raise DataError(f"--as-of-day {text!r} is not a day: write it as 2026-03-01.") from cause
+        raise DataError(f"{option} {text!r} is not a day: write it as 2026-03-01.") from cause
 
 
 @dataclass(frozen=True)
