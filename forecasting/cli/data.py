@@ -65,9 +65,9 @@ def show(
     write_table(rows, out)
     source_line = dataset.source_line_of(closure(chosen, dataset.catalogue))
     if plot:
-        from forecasting.plot import series_chart
+        from forecasting.plot import history, save
 
-        series_chart(rows, dataset.catalogue[chosen[0]], source_line, plot)
+        save(history(dataset, chosen[0]), plot)
     say_written(out, plot)
     console = make_console()
     console.print(series_view(dataset.catalogue[chosen[0]], rows, console.width, months or len(rows)))
