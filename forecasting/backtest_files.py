@@ -17,10 +17,10 @@ from typing import Any
 
 import pandas as pd
 
-from forecasting import store
+from forecasting import notebook, store
 from forecasting.errors import DataError
 from forecasting.forecast import KINDS, QUANTILE_COLUMNS
-from forecasting.scores import last_months
+from forecasting.scores import last_months, score_table
 
 TABLE, TIMINGS, ABOUT, EXPERIMENT, PARTS = (
     "table.parquet", "timings.parquet", "about.json", "experiment.toml", "parts",
@@ -48,6 +48,22 @@ class Result:
     @property
     def name(self) -> str:
         return str(self.about["experiment"]["name"])
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the models by scaled CRPS, on the months that all of them forecast, and what they covered."""
+        kind = str(self.about["kind"])
+        scored = score_table(self.rows[self.rows["kind"] == kind]).sort_values(["crps_scaled", "model"])
+        rows = (
+            (one["model"], f"{one['crps_scaled']:.3f}", f"{one['mase']:.3f}", *(f"{100 * one[at]:.0f} %" for at in
+             ("cover80", "cover95")), f"{one['cells']:,}")
+            for one in scored.to_dict("records")
+        )  # fmt: skip
+        cutoffs = sorted(self.rows["cutoff"].unique())
+        return notebook.block(
+            f"Backtest {self.name}: {len(cutoffs)} cutoffs, {cutoffs[0]} to {cutoffs[-1]}",
+            notebook.table(("model", "scaled CRPS", "MASE", "in 80 %", "in 95 %", "forecasts"), rows),
+            note=f"By {kind.replace('_', ' ')}, on the forecasts that every model made; less is better.",
+        )
 
 
 def project_folder() -> Path:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from forecasting import notebook
+from forecasting.units import scale_of
+
 QUANTILES = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975)
 QUANTILE_COLUMNS = ("q025", "q05", "q10", "q25", "q50", "q75", "q90", "q95", "q975")
 COVERAGES = {50: ("q25", "q75"), 80: ("q10", "q90"), 90: ("q05", "q95"), 95: ("q025", "q975")}
@@ -55,6 +58,25 @@ class Forecast:
     def with_paths(self, paths: np.ndarray) -> Forecast:
         """A new forecast with other paths for the same cells."""
         return replace(self, paths=paths)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: each series with its last known month, and the median and 80 % interval of the last month."""
+        low, middle, high = np.quantile(self.paths[:, -1], (0.1, 0.5, 0.9), axis=0)
+        scales = [scale_of("", [one]) for one in middle]
+        return notebook.block(
+            "Forecast by {}: {:,} paths × {} months × {} series".format(self.model, *self.paths.shape),
+            notebook.table(
+                ("series", "last known", f"median {self.months[-1]}", "80 % interval"),
+                (
+                    (name, cutoff, scale.text(b), f"{scale.text(a)} to {scale.text(c)}")
+                    for name, cutoff, scale, a, b, c in zip(
+                        self.series, self.cutoff, scales, low, middle, high, strict=True
+                    )
+                ),
+                words=2,
+            ),
+            note=f"{self.months[0]} to {self.months[-1]}, {self.scenario}; values in the units of the catalogue.",
+        )
 
     def steps(self) -> np.ndarray:
         """Months after each series' own cutoff (h × n); 0 and below = already published."""

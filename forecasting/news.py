@@ -275,7 +275,8 @@ def _month_words(one: Story, scale: Scale) -> list[str]:
 
 def _revision_words(one: Story, scale: Scale) -> list[str]:
     largest = (one.revised["after"] - one.revised["before"]).sort_values(key=abs, ascending=False)
-    more = f" (and {len(largest) - 1} more months)" if len(largest) > 1 else ""
+    others = len(largest) - 1
+    more = f" (and {others} more month{'s' if others > 1 else ''})" if others > 0 else ""
     said = [
         f"{month_words(month)}{more} was revised by {_signed(scale, change)}"
         for month, change in largest.iloc[:1].items()

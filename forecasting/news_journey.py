@@ -104,6 +104,7 @@ def _before(now: Dataset, since: Since, request: Request) -> tuple[Dataset, list
 
 def _day(now: Dataset, since: Since) -> tuple[str, str]:
     if since.day is not None:
+        workflow.day_of(since.day, "--since-day")
         return since.day, ""
     if since.previous is not None:
         cutoff = pd.Period(max(_read(since.previous)["cutoff"]), "M")

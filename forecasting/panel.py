@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from forecasting import notebook
 from forecasting.errors import DataError
 
 ENDED_MONTHS = 36  # a series that is silent for longer has ended; a ragged edge is some months
@@ -86,6 +87,19 @@ class Panel:
         if last < first:
             raise DataError(f"Nothing to forecast: the data already reach {last}.")
         return self.x.reindex(pd.period_range(first, last, freq="M"))
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what is known of each series, and where."""
+        known = self.y.notna()
+        rows = (
+            (one, known.index[known[one]][0], known.index[known[one]][-1], int(known[one].sum()))
+            for one in self.y.columns
+        )
+        return notebook.block(
+            f"Panel of {len(self.months)} months × {len(self.series)} series, until {self.cutoff}",
+            notebook.table(("series", "first", "last", "months known"), rows, words=3),
+            note=f"Covariates: {', '.join(map(str, self.x.columns)) or 'none'}.",
+        )
 
     def digest(self) -> str:
         """Hash of every month, name and value: the data vintage."""

@@ -184,8 +184,10 @@ def _long_enough(
 def _too_short(panel: Panel, catalogue: Catalogue, series: str, min_months: int, model: str) -> Exception:
     for term in closure([series], catalogue):
         if term not in panel.series:
+            flow = "_" in term.partition(".")[0]
+            why = "" if flow else " Prices, rates and visitors are not forecast: they serve as covariates."
             return CatalogueError(
-                f"{series} is in the catalogue, but these data hold no value of {term} up to {panel.cutoff}."
+                f"{series} is in the catalogue, but these data hold no value of {term} up to {panel.cutoff}.{why}"
             )
         if term in panel.ended():
             end = panel.months[np.flatnonzero(panel.y[term].notna())[-1]]

@@ -5,16 +5,22 @@ matplotlib is imported inside the functions: it takes half a second, and most co
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from forecasting.errors import DataError
+
 INK, GREY, PALE, BLUE = "#222222", "#6b6b6b", "#dddddd", "#0072b2"
+FORMS = {".png": "png", ".svg": "svg"}
 # Sizes in inches.
 MARGIN, LEFT, GAP_X, BETWEEN, HEADER, FOOTER, LINE = 0.3, 0.5, 0.65, 0.4, 1.1, 0.5, 0.19
 # A bold letter takes about this many inches a point; a year needs so many to stand free of the next.
@@ -78,6 +84,41 @@ def look() -> dict[str, Any]:
         "axes.unicode_minus": True,
         "path.simplify": True,
     }
+
+
+@contextmanager
+def styled(**more: Any) -> Iterator[None]:
+    """``look`` and these settings in force for what is drawn inside, and for nothing else."""
+    import matplotlib
+
+    with matplotlib.rc_context(look() | more):
+        yield
+
+
+def blank(size: tuple[float, float], dpi: int = 150) -> Any:
+    """An empty figure of this size (inches) that belongs to no window and to no list of pyplot's."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=dpi)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def form_of(path: Path) -> str:
+    """``png`` or ``svg`` by the ending of the path; another ending is a DataError."""
+    if path.suffix.lower() not in FORMS:
+        raise DataError(f"{path} has no known ending: use {' or '.join(FORMS)}.")
+    return FORMS[path.suffix.lower()]
+
+
+def image(figure: Any, form: str = "png") -> bytes:
+    """The figure as the bytes of a ``png`` or ``svg`` file without a date: the same picture is the same bytes."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None, "Creator": "tradecast"} if form == "svg" else {"Software": "tradecast"}
+    with styled():
+        figure.savefig(buffer, format=form, metadata=metadata)
+    return buffer.getvalue()
 
 
 def clean(text: str) -> str:

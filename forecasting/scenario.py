@@ -212,3 +212,27 @@ class Scenario:
             named.update(dict.fromkeys(other.to for other in one.reroute))
             named.update(dict.fromkeys(other.target for other in one.pass_through))
         return tuple(named)
+
+
+def described(one: Assumption) -> dict[str, str]:
+    """An assumption as readable values by name; what it does not have is left out."""
+    relative = one.kind in (*RELATIVE, "path")
+    told = {
+        "name": one.name,
+        "target": one.target,
+        "kind": one.kind,
+        "size": "" if one.size in (NOTHING, EVERYTHING) and one.kind in ("ban", "path") else one.size.words(relative),
+        "per": one.per.replace("_", " ") if one.kind == "cap" and one.per != "month" else "",
+        "residual": "" if one.residual == NOTHING else one.residual.words(relative=True),
+        "levels": ", ".join(f"{level:g}" for level in one.levels),
+        "since": str(one.since or ""),
+        "start": str(one.start),
+        "end": str(one.end or ""),
+        "ramp": months_in_words(one.ramp),
+        "recovery": months_in_words(one.recovery),
+        "reroute": "; ".join(f"{to.share.words(relative=True)} to {to.way}" for to in one.reroute),
+        "pass_through": "; ".join(f"{to.elasticity.words(relative=False)} to {to.way}" for to in one.pass_through),
+        "measure": one.measure,
+        "source": one.source,
+    }
+    return {name: value for name, value in told.items() if value}

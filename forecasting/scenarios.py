@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from forecasting import champion_forecast, store, workflow
+from forecasting import champion_forecast, notebook, store, workflow
 from forecasting.attribution import contributions
 from forecasting.compute import Progress, silent
 from forecasting.errors import DataError
@@ -18,11 +19,14 @@ from forecasting.impose import Ground, Response, impose, normal_months
 from forecasting.measures import Measure, read_measures
 from forecasting.observations import with_derived
 from forecasting.periods import Totals, next_full_quarter_end
+from forecasting.plot_layout import image
+from forecasting.plot_scenario import scenario_figure
 from forecasting.scenario import BASELINE, Assumption, Scenario
 from forecasting.scenario_file import read_scenario
 from forecasting.scenario_ready import Ready, ready
 from forecasting.tables import all_totals, closure, difference_table
 from forecasting.toml_table import nearest
+from forecasting.units import scale_of
 from forecasting.workflow import MAX_HORIZON, Cube, Dataset, Outlook, Request
 
 FOLDER = "scenarios"
@@ -47,6 +51,29 @@ class Study:
     contributions: pd.DataFrame
     remarks: tuple[str, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the differences of quarters and fiscal years, and their chart."""
+        base, levels = self.baseline, self.table[self.table["unit"] != "pct_yoy"]
+        gaps = levels[levels["kind"].isin(["quarter-difference", "fiscal_year-difference"])]
+        gaps = gaps[(gaps["q025"] != 0) | (gaps["q975"] != 0)]
+        title = ", ".join(one.name for one in self.scenarios) or "no scenario"
+        head = ("scenario", "series", "period", "difference, median", "80 % interval")
+        parts = [notebook.table(head, map(self._difference, gaps.to_dict("records")), words=3)]
+        if self.scenarios:
+            drawn = scenario_figure(base.history, base.stages, levels, base.dataset.catalogue, base.source_line)
+            parts.append(notebook.picture(image(drawn), f"Baseline and scenarios: {title}"))
+        return notebook.block(
+            f"Scenarios beside their baseline: {title}", *parts, note=" ".join((*self.remarks, base.source_line))
+        )
+
+    def _difference(self, row: Mapping[Any, Any]) -> tuple[str, ...]:
+        scale = scale_of(row["unit"], [row["q50"]])
+        title = self.baseline.dataset.catalogue[row["series"]].title
+        return (
+            row["scenario"], title, row["period"], scale.text(row["q50"]),
+            f"{scale.number(row['q10'])} to {scale.number(row['q90'])}",
+        )  # fmt: skip
 
 
 # --- Files -----------------------------------------------------------------------------------------------

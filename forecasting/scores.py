@@ -44,6 +44,7 @@ REGIMES: Mapping[str, tuple[str | None, str | None]] = {
     "after": ("2024-01", None),
 }
 OTHER = "other"
+STEP_WORDS = {"month": "months ahead", "quarter": "quarters ahead", "fiscal_year": "fiscal years ahead"}
 
 
 # Scorers of cells: arrays in, arrays out

@@ -33,18 +33,17 @@ import pandas as pd
 from forecasting.catalogue import Catalogue
 from forecasting.errors import DataError
 from forecasting.observations import OBSERVATION_COLUMNS
+from forecasting.workbook import FORMULA, MOST_ROWS, saved, write_text
 
 PACKAGE = Path(__file__).resolve().parent
 # Modules that only fetch or show decide no number; all others are part of a cache key.
 SHOWING = re.compile(
-    r"(cli|sources)|(plot|units|report|tracking|scores|significance|leaderboard|backtest|experiments_file|champion|served|vintage|update)\w*\.py"
+    r"(cli|sources)|(plot|units|report|tracking|scores|significance|leaderboard|backtest|experiments_file|champion|served|vintage|update|workbook|notebook)\w*\.py"
 )
 DECIDING_PACKAGES = ("numpy", "scipy", "pandas", "statsmodels", "scikit-learn")
 MEGABYTE = 1_000_000
-FORMULA = re.compile(r"[=+\-@\t\r＝＋－＠]")
 # A dash for "nothing" and a number kept as text are no formulas.
 HARMLESS = re.compile(r"[+-]?(\d[\d,]*(\.\d+)?([eE][+-]?\d+)?)?")
-NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 MONTH = r"\d{4}-(0[1-9]|1[0-2])"
 
 
@@ -281,16 +280,14 @@ def _records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
 def _xlsx_bytes(table: pd.DataFrame) -> bytes:
     from openpyxl import Workbook
 
-    if len(table) >= 1_048_576:
+    if len(table) >= MOST_ROWS:
         raise DataError(f"{len(table)} rows do not fit on an Excel sheet: write .parquet or .csv.")
     book = Workbook()
     sheet = book.active
     sheet.title = "forecast"
     _fill(sheet, list(table.columns), list(_records(table)))
     sheet.freeze_panes = "A2"
-    buffer = io.BytesIO()
-    book.save(buffer)
-    return _timeless(buffer.getvalue())
+    return saved(book)
 
 
 def _fill(sheet: Any, names: list[str], rows: list[dict[str, Any]]) -> None:
@@ -299,24 +296,16 @@ def _fill(sheet: Any, names: list[str], rows: list[dict[str, Any]]) -> None:
 
     bold = Font(bold=True)
     for at, name in enumerate(names, start=1):
-        _text(sheet.cell(1, at), name).font = bold
+        write_text(sheet.cell(1, at), name).font = bold
         longest = max((len(_shown(row[name])) for row in rows), default=0)
         sheet.column_dimensions[get_column_letter(at)].width = min(max(len(name), longest, 6) + 2, 60)
     for down, row in enumerate(rows, start=2):
         decimals = _number_format(row)
         for at, value in enumerate(row.values(), start=1):
             if isinstance(value, str):
-                _text(sheet.cell(down, at), value)
+                write_text(sheet.cell(down, at), value)
             elif value is not None:
                 sheet.cell(down, at, value).number_format = decimals if isinstance(value, float) else "0"
-
-
-def _text(cell: Any, text: str) -> Any:
-    cell.value = NOT_IN_XML.sub("�", text)
-    # openpyxl makes a formula of a text that begins with "="; Excel does so when such a cell is edited.
-    cell.data_type = "s"
-    cell.quotePrefix = bool(FORMULA.match(text))
-    return cell
 
 
 def _number_format(row: Mapping[str, Any]) -> str:
@@ -328,20 +317,6 @@ def _number_format(row: Mapping[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:,.2f}" if isinstance(value, float) else str(value or "")
-
-
-def _timeless(book: bytes) -> bytes:
-    """The same workbook with its times of creation and of its parts set to a fixed day."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(book)) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            content = old.read(name)
-            if name == "docProps/core.xml":
-                content = re.sub(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", b"2000-01-01T00:00:00Z", content)
-            entry = zipfile.ZipInfo(name, date_time=(2000, 1, 1, 0, 0, 0))
-            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o600 << 16
-            new.writestr(entry, content)
-    return buffer.getvalue()
 
 
 WRITERS: dict[str, Callable[[pd.DataFrame], bytes]] = {

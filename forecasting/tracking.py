@@ -17,6 +17,7 @@ from forecasting import tracking_client
 from forecasting.backtest_files import ABOUT, Result, read
 from forecasting.errors import ForecastingError, TrackingError
 from forecasting.leaderboard import BASE, what_was_run, who_wins
+from forecasting.plot_backtest import colours
 from forecasting.tracking_client import (
     KEY,
     TABLE,
@@ -29,7 +30,7 @@ from forecasting.tracking_client import (
     set_tags,
     write,
 )
-from forecasting.tracking_report import colours, report
+from forecasting.tracking_report import report
 from forecasting.tracking_sheet import (
     Numbers,
     Sheet,

@@ -20,7 +20,7 @@ from forecasting.backtest_files import project_folder
 from forecasting.backtests import git_state
 from forecasting.conditioning import Plausibility
 from forecasting.conditions import Conditional
-from forecasting.scenario import EVERYTHING, NOTHING, RELATIVE, Assumption, Scenario, months_in_words
+from forecasting.scenario import Assumption, Scenario, described
 from forecasting.scenarios import CONTRIBUTION_COLUMNS, Study
 from forecasting.store import csv_text
 from forecasting.tracking_sheet import MOST_SERIES, Metric, Sheet, finite, metric_name, month_end
@@ -328,30 +328,6 @@ def _scenario_tags(told: Told, scenario: Scenario) -> dict[str, str]:
 
 
 # --- The words -------------------------------------------------------------------------------------------
-
-
-def described(one: Assumption) -> dict[str, str]:
-    """An assumption as readable values by name; what it does not have is left out."""
-    relative = one.kind in (*RELATIVE, "path")
-    told = {
-        "name": one.name,
-        "target": one.target,
-        "kind": one.kind,
-        "size": "" if one.size in (NOTHING, EVERYTHING) and one.kind in ("ban", "path") else one.size.words(relative),
-        "per": one.per.replace("_", " ") if one.kind == "cap" and one.per != "month" else "",
-        "residual": "" if one.residual == NOTHING else one.residual.words(relative=True),
-        "levels": ", ".join(f"{level:g}" for level in one.levels),
-        "since": str(one.since or ""),
-        "start": str(one.start),
-        "end": str(one.end or ""),
-        "ramp": months_in_words(one.ramp),
-        "recovery": months_in_words(one.recovery),
-        "reroute": "; ".join(f"{to.share.words(relative=True)} to {to.way}" for to in one.reroute),
-        "pass_through": "; ".join(f"{to.elasticity.words(relative=False)} to {to.way}" for to in one.pass_through),
-        "measure": one.measure,
-        "source": one.source,
-    }
-    return {name: value for name, value in told.items() if value}
 
 
 def _effect(told: Told, scenario: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import forecasting.tracking_store as base
 from forecasting.errors import ForecastingError, TrackingError
+from forecasting.plot_backtest import COLOURS
 from forecasting.plot_layout import GREY
 from forecasting.plot_scenario import HUES
 from forecasting.scenario import Scenario
@@ -30,7 +31,6 @@ from forecasting.tracking_client import (
     set_tags,
     write,
 )
-from forecasting.tracking_report import COLOURS
 from forecasting.tracking_scenario_sheet import Extra, Told, forecast_sheet, scenario_sheet
 from forecasting.tracking_sheet import Sheet, metric_name
 from forecasting.tracking_view import links, scenario_view_tags

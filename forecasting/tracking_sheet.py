@@ -28,7 +28,6 @@ from forecasting.leaderboard import LEVEL, Board, base_of, board, what_was_run, 
 from forecasting.scores import common_folds, coverage_table, pit_table, score_table, skill
 from forecasting.store import csv_text
 
-STEP_WORDS = {"month": "months ahead", "quarter": "quarters ahead", "fiscal_year": "fiscal years ahead"}
 HEADLINE = {
     "mase": "mase", "rmsse": "rmsse", "crps": "crps_scaled", "wql": "wql", "msis95": "msis95", "smape": "smape",
     "bias_pct": "bias_percent",

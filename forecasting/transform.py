@@ -66,7 +66,7 @@ def _likeliest_power(y: np.ndarray) -> float:
         z = Transform(power, 1.0, floor=True).forward(y)
         change = z[lag:] - z[:-lag]
         used = ~np.isnan(change)
-        spread = np.var(change[used])
+        spread = np.var(change[used]) if used.any() else 0.0
         jacobian = (power - 1.0) * np.log(y[lag:][used]).sum()
         return float(-0.5 * used.sum() * np.log(spread) + jacobian) if spread > 0 else -np.inf
 

@@ -66,6 +66,25 @@ def readable(unit: str, magnitude: float) -> tuple[float, str]:
     return _stepped(*above, magnitude) if above and not slash else (1.0, name)
 
 
+def in_words(unit: str) -> str:
+    """A catalogue unit as people write it: mn_jpy → "million yen", mn_jpy/kg → "million yen per kg"."""
+    name = " ".join(unit.split())
+    if name in PERCENT:
+        return PERCENT[name]
+    head, slash, tail = name.partition("/")
+    below = _named(tail)
+    one = below.removesuffix("s") if below in BASIC else SINGULAR.get(below, below)
+    return f"{_named(head)} per {one}" if slash else _named(head)
+
+
+def _named(name: str) -> str:
+    for prefix, multiple in MULTIPLES.items():
+        if name.startswith(prefix) and name.removeprefix(prefix) in BASIC:
+            word = next(said for step, said in STEPS if step == multiple)
+            return f"{word} {_named(name.removeprefix(prefix))}"
+    return {**MONEY, **COUNTED}.get(name, name)
+
+
 def conversion(given: str, wanted: str) -> float:
     """How many of the wanted unit one of the given unit is; DataError where they do not measure the same."""
     one, other = _basic(" ".join(given.split())), _basic(" ".join(wanted.split()))

@@ -17,8 +17,11 @@ from forecasting import store, vintage_store, vintages
 from forecasting.catalogue import Catalogue, Series
 from forecasting.compute import Progress, silent
 from forecasting.errors import DataError, ForecastingError
+from forecasting.sources import archives
 from forecasting.sources.base import FLOWS, Address, Ask, Flow, Raw, Source
+from forecasting.sources.japan_customs import page_title
 from forecasting.sources.registry import SOURCES, source
+from forecasting.sources.wording import shown
 
 Get = Callable[[Address], Raw | None]
 Connect = Callable[[Source], Get]
@@ -47,10 +50,15 @@ class Came:
 
 @dataclass(frozen=True)
 class Updated:
-    """What came of every source, and the records that were added (with ``kind``)."""
+    """What came of every source, and the records that were added (with ``kind``).
+
+    ``replaced`` are months that another source's figure stands for now, in catalogue units: series, month, was, now,
+    unit, stage, source.
+    """
 
     came: tuple[Came, ...]
     added: pd.DataFrame
+    replaced: pd.DataFrame
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -148,7 +156,9 @@ def _added(folder: Path, read: Sequence[_Read], came: Sequence[Came], now: datet
     tables = [table for one in read for table in one.records if len(table)]
     carried = vintages.carried(store.read_stored_observations(folder))
     records = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(vintages.COLUMNS[:-1]))
+    kept = vintage_store.history(folder, tuple(records["series"].unique()))
     added = vintage_store.append(folder, records, now, catalogue, carried)
+    replaced = _replaced(pd.concat([carried, kept], ignore_index=True), added, folder, catalogue)
     counts = added.groupby(["source", "kind"]).size() if len(added) else pd.Series(dtype=int)
     last = records.groupby("source")["month"].max() if len(records) else pd.Series(dtype=object)
     remarks = {one.source.name: tuple(one.remarks) for one in read}
@@ -160,7 +170,24 @@ def _added(folder: Path, read: Sequence[_Read], came: Sequence[Came], now: datet
         )
         for one in came
     ]  # fmt: skip
-    return Updated(tuple(told), added)
+    return Updated(tuple(told), added, replaced)
+
+
+def _replaced(kept: pd.DataFrame, added: pd.DataFrame, folder: Path, catalogue: Catalogue) -> pd.DataFrame:
+    """Months known before for which an added figure of another source stands now, and is not the same."""
+    other = added[added["kind"] == "other source"]
+    kept = kept[kept["series"].isin(set(other["series"]))]
+    both = pd.concat([kept, added.loc[added["series"].isin(set(other["series"])), list(vintages.COLUMNS)]])
+    precedence = vintage_store.read_precedence(folder)
+    was, now = (
+        vintages.observations_of(vintages.known_on(of, None, precedence, catalogue), catalogue) for of in (kept, both)
+    )
+    merged = was[["series", "month", "value"]].rename(columns={"value": "was"}).merge(now, on=["series", "month"])
+    keys = pd.MultiIndex.from_frame(other[["series", "month", "source"]])
+    changed = pd.MultiIndex.from_frame(merged[["series", "month", "source"]]).isin(keys)
+    found = merged[changed & (merged["was"] != merged["value"]).to_numpy()]
+    columns = ["series", "month", "was", "now", "unit", "stage", "source"]
+    return found.rename(columns={"value": "now"})[columns].reset_index(drop=True)
 
 
 def _note(folder: Path, names: Iterable[str], now: datetime) -> None:
@@ -216,7 +243,10 @@ def ingest(files: Sequence[Path], name: str | None, now: datetime) -> Updated:
     for path in files:
         raw = Raw(_content(path), path.name, now)
         one = _recognised(raw, among, name)
-        read.setdefault(one.name, _Read(one, catalogue, now)).take(folder, raw)
+        mine = read.setdefault(one.name, _Read(one, catalogue, now))
+        mine.take(folder, raw)
+        if not len(mine.records[-1]):
+            mine.remarks[f"{raw.address}: no published figure of a series in data/catalogue.csv is in it."] = None
         counts[one.name] = counts.get(one.name, 0) + 1
     return _added(folder, list(read.values()), [Came(one, many) for one, many in counts.items()], now, catalogue)
 
@@ -237,9 +267,20 @@ def _recognised(raw: Raw, among: Sequence[Source], name: str | None) -> Source:
             f"{raw.address} is no file of {name} ({among[0].title}): leave --source out to try all sources."
         )
     if found is None:
-        known = "; ".join(one.title for one in among)
-        raise DataError(f"{raw.address} has a layout that no source has; known are: {known}.")
+        raise DataError(f"{raw.address} {_unknown(raw, among)}")
     return found
+
+
+def _unknown(raw: Raw, among: Sequence[Source]) -> str:
+    """What bytes that no source has may be instead, and what to do."""
+    title = page_title(raw.content)
+    if not raw.content.strip():
+        return "is empty: fetch it again."
+    if title is not None:
+        return f"is the web page {shown(title)}, not a file of figures: save the file that the page links to."
+    unpack = " Of ZIP files only those of e-Stat are read: unpack others." if archives.is_zip(raw.content) else ""
+    known = "; ".join(one.title for one in among)
+    return f"has a layout that no source has; known are: {known}.{unpack}"
 
 
 # --- Sources ---------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecasting import store, vintage_store, vintages
+from forecasting import notebook, store, vintage_store, vintages
 from forecasting.catalogue import Catalogue
 from forecasting.checks import check_observations
 from forecasting.coherence import coherent
@@ -28,9 +28,12 @@ from forecasting.panel import Panel
 from forecasting.periods import Totals, next_full_quarter_end
 from forecasting.pipeline import Made, Run
 from forecasting.plan import Plan, plan
+from forecasting.plot_forecast import forecast_figure
+from forecasting.plot_layout import image
 from forecasting.reconstruct import stated_spread
 from forecasting.summary import in_words
 from forecasting.tables import all_totals, closure, forecast_table
+from forecasting.units import scale_of
 
 DEFAULT_MODEL = "ensemble"
 USES_COVARIATES = ("sarima", "boosting", "ensemble")
@@ -38,6 +41,8 @@ MAX_HORIZON = 60
 REVISED_PANELS = 8
 MOST_RAGGED = 12
 """Months that a series may lag behind the others and still be forecast with them."""
+SHOWN = 4
+"""Series that an outlook draws in a notebook."""
 OFFICIAL = "official figures"
 SOURCE_LINE = "Source: Trade Statistics of Japan, Ministry of Finance; processed."
 
@@ -65,6 +70,19 @@ class Dataset:
             return f"Source: {self.source}, as given."
         lines = dict.fromkeys(line for one in series for line in self.attributions.get(one, ()))
         return " ".join(lines) or SOURCE_LINE
+
+    def _repr_html_(self) -> str:
+        """For notebooks: what is known of each series, with titles and units."""
+        months = self.observations.dropna(subset="value").groupby("series", sort=False)["month"]
+        rows = (
+            (entry.title, entry.id, entry.unit, of.min(), of.max(), len(of))
+            for entry, of in ((self.catalogue[str(one)], of) for one, of in months if one in self.catalogue)
+        )
+        return notebook.block(
+            f"{self.source.capitalize()} until {self.panel.cutoff}, {months.ngroups} series",
+            notebook.table(("series", "id", "unit", "first", "last", "months"), rows, words=5),
+            note=self.source_line,
+        )
 
 
 @dataclass(frozen=True)
@@ -119,6 +137,31 @@ class Outlook:
         """How final each published value of the history is (months × series)."""
         return wide(self.dataset.observations, "stage").loc[: self.history.index[-1]]
 
+    def _repr_html_(self) -> str:
+        """For notebooks: quarters and fiscal years in a table, and the chart of a few series."""
+        few = self.table[self.table["series"].isin(self.series[:SHOWN]) & (self.table["unit"] != "pct_yoy")]
+        drawn = forecast_figure(self.history, self.stages, few, self.dataset.catalogue, self.source_line)
+        return notebook.block(
+            f"Forecast by {self.forecast.model} from figures published until {max(self.forecast.cutoff)}",
+            notebook.table(("series", "period", "median", "80 % interval"), self._totals(), words=2),
+            notebook.picture(image(drawn), "History and forecast of " + ", ".join(self.series[:SHOWN])),
+            note=" ".join((*self.remarks, self.source_line)),
+        )
+
+    def _totals(self) -> Iterator[tuple[str, ...]]:
+        """Quarters and fiscal years as people read them; months where none ends within the horizon."""
+        levels = self.table[self.table["unit"] != "pct_yoy"]
+        totals = levels[levels["kind"] != "month"]
+        for row in (totals if len(totals) else levels).to_dict("records"):
+            scale = scale_of(row["unit"], [row["q50"]])
+            title = self.dataset.catalogue[row["series"]].title
+            yield (
+                title,
+                row["period"],
+                scale.text(row["q50"]),
+                f"{scale.number(row['q10'])} to {scale.number(row['q90'])}",
+            )
+
     @property
     def resting(self) -> tuple[str, ...]:
         """The modelled series that the shown ones rest on."""
@@ -157,12 +200,12 @@ def load(data: Path | None = None, as_of_day: str | None = None) -> Dataset:
     return Dataset(observations, to_panel(observations), whole, data.name, embedded=False, remarks=read.remarks)
 
 
-def day_of(text: str) -> date:
+def day_of(text: str, option: str = "--as-of-day") -> date:
     """A day written as 2026-03-01."""
     try:
         return datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError as cause:
-        raise DataError(f"--as-of-day {text!r} is not a day: write it as 2026-03-01.") from cause
+        raise DataError(f"{option} {text!r} is not a day: write it as 2026-03-01.") from cause
 
 
 @dataclass(frozen=True)

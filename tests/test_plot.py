@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,7 +16,8 @@ import pytest
 from forecasting.catalogue import Catalogue, Series
 from forecasting.errors import DataError
 from forecasting.forecast import FORECAST_COLUMNS, QUANTILES
-from forecasting.plot import chart_bytes, forecast_chart, series_chart
+from forecasting.plot import image, save
+from forecasting.plot_forecast import forecast_figure, series_figure
 
 SOURCE = "Source: Trade Statistics of Japan, Ministry of Finance; processed."
 
@@ -52,6 +54,16 @@ def table_of(series: list[str], scenario: str = "baseline", unit: str = "mn_jpy"
 
 def catalogue_of(series: list[str], title: str = "Exports") -> Catalogue:
     return Catalogue(tuple(Series(one, f"{title} {one}", "mn_jpy") for one in series))
+
+
+def chart_bytes(*arguments: Any) -> bytes:
+    *given, form = arguments
+    return image(forecast_figure(*given), form)
+
+
+def forecast_chart(*arguments: Any) -> None:
+    *given, path = arguments
+    save(forecast_figure(*given), path)
 
 
 def names(many: int) -> list[str]:
@@ -140,7 +152,7 @@ def rows_of(months: int, *stages: str) -> pd.DataFrame:
 
 
 def drawn(rows: pd.DataFrame, path: Path, entry: Series | None = None) -> bytes:
-    series_chart(rows, entry or Series("s", "Exports", "mn_jpy", publisher="Customs"), SOURCE, path)
+    save(series_figure(rows, entry or Series("s", "Exports", "mn_jpy", publisher="Customs"), SOURCE), path)
     return path.read_bytes()
 
 

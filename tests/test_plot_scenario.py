@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,7 +18,9 @@ from forecasting import plot_scenario
 from forecasting.catalogue import Catalogue, Series
 from forecasting.errors import DataError
 from forecasting.forecast import FORECAST_COLUMNS, QUANTILE_COLUMNS, QUANTILES
-from forecasting.plot_scenario import scenario_chart, scenario_chart_bytes
+from forecasting.plot import image, save
+from forecasting.plot_scenario import scenario_figure
+from forecasting.plot_scenario_rows import row_of, signed
 from forecasting.units import Scale
 
 SOURCE = "Source: Trade Statistics of Japan, Ministry of Finance; processed."
@@ -30,6 +33,16 @@ PERIODS = [
     ("FY2026", "fiscal_year", 1),
 ]
 SPREAD = np.interp(QUANTILES, [0, 1], [0.5, 1.6])
+
+
+def scenario_chart_bytes(*arguments: Any) -> bytes:
+    *given, form = arguments
+    return image(scenario_figure(*given), form)
+
+
+def scenario_chart(*arguments: Any) -> None:
+    *given, path = arguments
+    save(scenario_figure(*given), path)
 
 
 def names(many: int) -> list[str]:
@@ -151,7 +164,7 @@ def test_the_line_stands_before_the_first_month_that_changes(start: str) -> None
         table = table_of(shares, series, start)
         tiny = table["kind"].eq("month-difference") & table["period"].lt(start)
         table.loc[tiny, NUMBERS] += 1e-7  # rounding is no change
-        row = plot_scenario._row("s0", history_of(series), None, table, list(shares), catalogue_of(series))
+        row = row_of("s0", history_of(series), None, table, list(shares), catalogue_of(series))
         assert plot_scenario._starts(row) == {pd.Period(start, "M").ordinal: hue}
 
 
@@ -194,7 +207,7 @@ def test_holes_growth_and_short_horizons() -> None:
 
 @given(st.floats(-1e7, 1e7), st.integers(0, 4), st.sampled_from([1.0, 1e-3]))
 def test_a_signed_number_reads_back(value: float, decimals: int, factor: float) -> None:
-    text = plot_scenario._signed(Scale(factor, "yen", decimals), value)
+    text = signed(Scale(factor, "yen", decimals), value)
     read = float(text.replace("−", "-").replace(",", ""))
     assert read == pytest.approx(value * factor, abs=0.5001 * 10.0**-decimals)
     assert text[0] == ("+" if read > 0 else "−" if read < 0 else "0")

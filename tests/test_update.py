@@ -257,6 +257,29 @@ def test_a_file_of_no_known_layout_is_refused_and_all_others_with_it(
         update.ingest([tmp_path / "none.csv"], source, NOW)
 
 
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (b"", "bad.csv is empty: fetch it again"),
+        (b"<!DOCTYPE html>\n<html><head><title>404</title></head></html>", "bad.csv is the web page '404'"),
+        (b"PK\x03\x04rest", "Of ZIP files only those of e-Stat are read"),
+    ],
+)
+def test_what_is_no_file_of_figures_is_named(home: Path, tmp_path: Path, held: bytes, said: str) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_bytes(held)
+    with pytest.raises(DataError, match=said):
+        update.ingest([bad], None, NOW)
+    assert vintage_store.parts(home) == ()
+
+
+def test_a_file_without_a_series_of_the_catalogue_says_so(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "strange.csv"
+    path.write_bytes(content("fx"))
+    (came,) = update.ingest([path], None, NOW).came
+    assert "strange.csv: no published figure of a series in data/catalogue.csv is in it." in came.remarks
+
+
 def test_every_real_source_refuses_what_is_not_its_own() -> None:
     for name in registry.SOURCES:
         one = registry.source(name)
@@ -482,6 +505,29 @@ def test_update_prints_a_line_a_source(tradecast: Run, online: dict[str, object]
     assert "Revised" in out
     assert "60,000 mn_jpy" in out
     assert workflow.load().panel.y.loc["2026-09", IMPORTS] == 6e4
+
+
+def test_a_month_that_another_source_takes_over_is_shown_as_it_was_and_is(home: Path) -> None:
+    stood = workflow.load().panel.y.loc["2026-07", IMPORTS]
+    later = Invented("japan_customs_files", "invented files", attribution="Source: files", layout="files")
+    read = later.parse(
+        Raw(content("files", (IMPORTS, "2026-07", stood + 0.123, "mn_jpy", "fixed", None)), "", NOW), None
+    )
+    done = update._added(
+        home, [update._Read(later, store.read_catalogue(home), NOW, [read.records])],
+        [update.Came(later.name, 1)], NOW, store.read_catalogue(home),
+    )  # fmt: skip
+    (row,) = done.replaced.to_dict("records")
+    assert (row["series"], str(row["month"]), row["was"], row["now"]) == (IMPORTS, "2026-07", stood, stood + 0.123)
+    assert row["source"] == "japan_customs_files"
+    from forecasting.cli.console import console
+    from forecasting.cli.data_view import updated_view
+
+    shown = console()
+    with shown.capture() as held:
+        shown.print(updated_view(done, 110))
+    assert f"{stood:,.0f} → {stood:,.0f}.123 mn_jpy (+0.00 %)" in held.get()
+    assert workflow.load().panel.y.loc["2026-07", IMPORTS] == stood + 0.123
 
 
 def test_update_fails_when_a_source_did(tradecast: Run, online: dict[str, object]) -> None:

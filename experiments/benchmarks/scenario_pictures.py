@@ -8,9 +8,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from forecasting import scenarios
-from forecasting.observations import wide
-from forecasting.plot_scenario import scenario_chart_bytes
+from forecasting import plot, scenarios
 from forecasting.scenario import Scenario
 from forecasting.scenario_file import parse
 from forecasting.workflow import Request
@@ -42,9 +40,7 @@ def drawn(scenario: Scenario, series: tuple[str, ...], model: str) -> bytes:
     from PIL import Image
 
     study = scenarios.run([scenario], Request(series=series, horizon=HORIZON), model)
-    base = study.baseline
-    stages = wide(base.dataset.observations, "stage").loc[: base.history.index[-1]]
-    chart = scenario_chart_bytes(base.history, stages, study.table, base.dataset.catalogue, base.source_line, "png")
+    chart = plot.image(plot.scenarios(study))
     small = io.BytesIO()
     Image.open(io.BytesIO(chart)).convert("RGB").reduce(2).quantize(COLOURS).save(small, "PNG", optimize=True)
     return small.getvalue()

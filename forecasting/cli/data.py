@@ -55,6 +55,7 @@ def show(
     """One series: sparkline, months with stage and source; or a chart or table file."""
     from forecasting import workflow
     from forecasting.cli.terminal import series_view
+    from forecasting.tables import closure
 
     dataset = workflow.load(data)
     chosen = dataset.catalogue.select([series])
@@ -62,14 +63,15 @@ def show(
         raise DataError(f"{series!r} matches {len(chosen)} series: name one, such as {chosen[0]}.")
     rows = workflow.rows_of(dataset, chosen[0])
     write_table(rows, out)
+    source_line = dataset.source_line_of(closure(chosen, dataset.catalogue))
     if plot:
-        from forecasting.plot import series_chart
+        from forecasting.plot import history, save
 
-        series_chart(rows, dataset.catalogue[chosen[0]], dataset.source_line, plot)
+        save(history(dataset, chosen[0]), plot)
     say_written(out, plot)
     console = make_console()
     console.print(series_view(dataset.catalogue[chosen[0]], rows, console.width, months or len(rows)))
-    console.print(dataset.source_line, style="dim")
+    console.print(source_line, style="dim")
 
 
 @app.command("check")

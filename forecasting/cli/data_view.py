@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from forecasting.cli.terminal import packed, plain, plain_table, table_view
@@ -64,7 +65,7 @@ def updated_view(done: Updated, width: int) -> Group:
         table.add_row(plain(one.source), plain(str(one.files)), plain(one.last or "–"), plain(_came(one)))
     said = [plain(f"{one.source}: {line}", "dim") for one in done.came for line in one.remarks]
     wrong = [plain(f"{one.source}: {one.error}", "bold red") for one in done.came if one.error]
-    return Group(table, *_revised(done.added, width), *said, *wrong)
+    return Group(table, *_revised(done.added, width), *_replaced(done.replaced, width), *said, *wrong)
 
 
 def _came(one: Came) -> str:
@@ -72,7 +73,7 @@ def _came(one: Came) -> str:
         ("new", "new"),
         ("revised", "revised"),
         ("confirmed", "confirmed"),
-        ("other source", "known from another source"),
+        ("other source", "of months known from another source"),
     )
     found = [f"{one.rows[kind]:,} {word}" for kind, word in words if one.rows.get(kind)]
     failed = ["failed"] if one.error else []
@@ -86,10 +87,32 @@ def _revised(added: pd.DataFrame, width: int) -> Iterator[Text]:
     yield plain("")
     yield plain("Revised", "bold")
     for row in revised.tail(SHOWN_REVISIONS).to_dict("records"):
-        value = f"{row['value']:,.6g} {row['unit']}"
+        value = f"{_exact(row['value'])} {row['unit']}"
         yield packed([(row["series"], ""), (str(row["month"]), ""), (value, ""), (row["stage"], "dim")], width)
     if len(revised) > SHOWN_REVISIONS:
         yield plain(f"and {len(revised) - SHOWN_REVISIONS:,} more: tradecast data revisions SERIES", "dim")
+
+
+def _replaced(replaced: pd.DataFrame, width: int) -> Iterator[Text]:
+    """Months for which another source's figure stands now, those that differ most."""
+    if not len(replaced):
+        return
+    change = (replaced["now"] / replaced["was"].where(replaced["was"] != 0) - 1).abs().fillna(np.inf)
+    order = change.sort_values(ascending=False, kind="stable").index
+    yield plain("")
+    yield plain("Another source's figure stands now", "bold")
+    for row in replaced.loc[order[:SHOWN_REVISIONS]].to_dict("records"):
+        value = f"{_exact(row['was'])} → {_exact(row['now'])} {row['unit']}"
+        if row["was"]:
+            value += f" ({percent(100 * (row['now'] / row['was'] - 1), 2)})"
+        yield packed([(row["series"], ""), (str(row["month"]), ""), (value, ""), (row["source"], "dim")], width)
+    if len(replaced) > SHOWN_REVISIONS:
+        yield plain(f"and {len(replaced) - SHOWN_REVISIONS:,} more: tradecast data compare SERIES", "dim")
+
+
+def _exact(value: float) -> str:
+    """A figure with every digit that was published."""
+    return f"{value:,.12g}"
 
 
 # --- Sources ---------------------------------------------------------------------------------------------

@@ -65,9 +65,9 @@ def forecast(
     write_table(outlook.table, out)
     levels = outlook.table[outlook.table["unit"] != "pct_yoy"]
     if plot:
-        from forecasting.plot import forecast_chart
+        from forecasting.plot import fan, save
 
-        forecast_chart(outlook.history, outlook.stages, levels, outlook.dataset.catalogue, outlook.source_line, plot)
+        save(fan(outlook), plot)
     say_written(out, plot)
     if out != "-":
         _show(outlook, levels, shown, explain)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from forecasting.news import Story
 
 
+SHOWN_REVISIONS = 6
+
+
 def news(
     series: Annotated[list[str] | None, typer.Argument(help="Ids or shell patterns; none: the headline set.")] = None,
     since_day: Annotated[
@@ -103,8 +106,10 @@ def _rows(one: Story, scale: Any) -> pd.DataFrame:
     ]
     rows += [
         (f"{month_words(month)} revised", scale.number(was), scale.number(now), "", "")
-        for month, was, now in list(one.revised.itertuples())[-6:]
+        for month, was, now in _largest(one.revised).itertuples()
     ]
+    if len(one.revised) > SHOWN_REVISIONS:
+        rows.append((f"{len(one.revised) - SHOWN_REVISIONS} more revised by less", "", "", "", ""))
     for kind, months, credit in one.steps:
         named = " to ".join(dict.fromkeys(month_words(of) for of in (months[0], months[-1]))) if months else kind
         rows.append((f"moved by {named}", "", "", "", _signed(scale, credit)))
@@ -112,6 +117,12 @@ def _rows(one: Story, scale: Any) -> pd.DataFrame:
         rows.append(("not from the figures", "", "", "", _signed(scale, one.remainder)))
     rows.append((f"{quarter_words(one.target)} is", "", scale.number(one.now), "", _signed(scale, one.change)))
     return pd.DataFrame(rows, columns=["", "forecast", "figure", "percentile", "moved"])
+
+
+def _largest(revised: pd.DataFrame) -> pd.DataFrame:
+    """The months revised most, in the order of time."""
+    by_size = (revised["after"] - revised["before"]).abs().sort_values(ascending=False, kind="stable")
+    return revised.loc[by_size.index[:SHOWN_REVISIONS]].sort_index()
 
 
 def _signed(scale: Any, value: float) -> str:

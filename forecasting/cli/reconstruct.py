@@ -39,6 +39,7 @@ def reconstruct(
     from forecasting import reconstruct as fitting
     from forecasting.cli import options
     from forecasting.cli.console import console as make_console
+    from forecasting.tables import closure
 
     if not 0 <= revision <= 20:
         raise DataError(f"--revision {revision:g}: give 0 to 20 percent.")
@@ -53,7 +54,8 @@ def reconstruct(
     console = make_console()
     for line in _view(found, dataset.catalogue):
         console.print(line)
-    for remark in (*found.remarks, *unused, dataset.source_line):
+    rests_on = dataset.source_line_of(closure(found.facts["series"].unique(), dataset.catalogue))
+    for remark in (*found.remarks, *unused, rests_on):
         console.print(remark, style="dim")
     write_table(found.observations, out)
     write_table(found.facts, judged)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from forecasting.report import Content
     from forecasting.workflow import Request
 
-ENDINGS = (".html",)
+ENDINGS = (".html", ".xlsx")
 
 
 def report(
@@ -40,7 +40,9 @@ def report(
     language: Annotated[
         str, typer.Option(help="Titles from the column title_LANGUAGE of the catalogue, such as ja or ru.")
     ] = "",
-    out: Annotated[Path, typer.Option(help="The file: one page that needs no network.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option(help="One page without network (.html) or a workbook (.xlsx).")] = Path(
+        "report.html"
+    ),
     workers: options.Workers = 0,
     no_cache: options.NoCache = False,
 ) -> None:
@@ -74,6 +76,10 @@ def check_out(out: Path) -> None:
 
 def written(content: Content, request: Request, out: Path) -> bytes:
     """The report in the form that the name of its file asks for."""
+    if out.suffix.lower() == ".xlsx":
+        from forecasting.report_book import book
+
+        return book(content)
     from forecasting.report_page import html
 
     return html(content, request).encode()

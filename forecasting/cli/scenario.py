@@ -133,10 +133,11 @@ def _head(outlook: Outlook) -> Any:
 def _chart(base: Outlook, table: pd.DataFrame, plot: Path | None = None) -> bytes:
     """The chart of a table of scenarios beside their baseline, in the form of the file that it is written to."""
     from forecasting import store
-    from forecasting.plot_scenario import scenario_chart_bytes
+    from forecasting.plot_layout import form_of, image
+    from forecasting.plot_scenario import scenario_figure
 
-    form = plot.suffix.lower().removeprefix(".") if plot else "png"
-    drawn = scenario_chart_bytes(base.history, base.stages, table, base.dataset.catalogue, base.source_line, form)
+    figure = scenario_figure(base.history, base.stages, table, base.dataset.catalogue, base.source_line)
+    drawn = image(figure, form_of(plot) if plot else "png")
     if plot:
         store.write_bytes(drawn, plot)
     return drawn

@@ -97,8 +97,11 @@ class Comtrade:
             f"Comtrade has no quantity of {one} in {unit}: left out." for one, unit in sorted(unmeasured.items())
         ]
         if rows and not records:
-            strangers = [shown(row.get("cmdCode")) for _, row in rows]
-            remarks.append(f"{counted(len(rows), 'row')}, none of a series in the catalogue ({some(strangers)}).")
+            strangers = list(dict.fromkeys(_named(row) for _, row in rows))
+            remarks.append(
+                f"{counted(len(rows), 'row')}, none of a series in the catalogue (reporter,"
+                f" flow, partner and commodity {some(strangers)})."
+            )
         return answers.reading(records, raw, self.name, remarks)
 
 
@@ -147,6 +150,12 @@ def _batched(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 # --- What came ---------------------------------------------------------------------------------------------
+
+
+def _named(row: dict[str, Any]) -> str:
+    """A row as it says whose it is."""
+    said = [str(row.get(name)) for name in ("reporterCode", "flowCode", "partnerCode", "cmdCode")]
+    return shown(" ".join(said))
 
 
 def _rows(raw: Raw) -> list[dict[str, Any]]:
