@@ -193,7 +193,7 @@ def test_the_command_writes_it_and_says_what_is_wrong_before_fitting(
         "report", SERIES[0], "--model", "seasonal_naive", "--paths", 200, "--no-news", "--out", out
     )
     assert code == 0, said
-    text = (tmp_path / "ja.html").read_text(encoding="utf-8")
+    text = out.read_text(encoding="utf-8")
     assert "No backtest was given" in text
     assert 'id="live"' not in text
     for wrong, words in (("one.pdf", "end the name in"), ("none/one.html", "does not exist")):

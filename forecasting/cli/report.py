@@ -56,10 +56,9 @@ def report(
     from forecasting.cli.progress import Watched
 
     request = asked.request(covariates=covariates, hold_covariates=hold_covariates)
+    explain = out.suffix.lower() == ".xlsx"
     with Watched("Fitting and calibrating") as progress:
-        content = gathering.gather(
-            request, model, scenario or (), backtest, news, progress, explain=False, language=language
-        )
+        content = gathering.gather(request, model, scenario or (), backtest, news, progress, explain, language)
     store.write_bytes(written(content, request, out), out)
     say_written(out)
 
