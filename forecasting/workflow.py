@@ -38,6 +38,8 @@ MAX_HORIZON = 60
 REVISED_PANELS = 8
 MOST_RAGGED = 12
 """Months that a series may lag behind the others and still be forecast with them."""
+NAMED = 3
+"""Series that a remark names before it only counts."""
 OFFICIAL = "official figures"
 SOURCE_LINE = "Source: Trade Statistics of Japan, Ministry of Finance; processed."
 
@@ -186,7 +188,8 @@ class Official:
         _refuse_damage(observations, self.catalogue, whole=day is None)
         panel, left = self._panel(observations)
         said = () if day is None else tuple(vintages.as_known(records, day))
-        return Dataset(observations, panel, self.catalogue, OFFICIAL, True, (*said, *left), self._attributions(records))
+        remarks = (*said, *left, *self._unlisted())
+        return Dataset(observations, panel, self.catalogue, OFFICIAL, True, remarks, self._attributions(records))
 
     def spreads(self, series: Sequence[str], day: date | None) -> dict[tuple[str, str], float]:
         """Spread of revisions (log) by series and provisional stage, of the releases known on this day."""
@@ -195,6 +198,15 @@ class Official:
         if day is not None:
             records = records[vintages.known_day(records) <= pd.Timestamp(day)]
         return vintages.spreads(records, self.catalogue, vintage_store.read_precedence(self.folder))
+
+    def _unlisted(self) -> list[str]:
+        """Which kept series lost their line in the catalogue."""
+        left = vintage_store.unlisted(self.folder, self.catalogue)
+        if not left:
+            return []
+        named = ", ".join(left[:NAMED]) + (f" and {len(left) - NAMED:,} more" if left[NAMED:] else "")
+        lines = "their lines" if left[1:] else "its line"
+        return [f"Left out, kept but not listed: {named}; put {lines} back into data/catalogue.csv."]
 
     def _panel(self, observations: pd.DataFrame) -> tuple[Panel, list[str]]:
         """Trade flows up to the last month of the core, and what was left out: flows that have long ended.

@@ -287,6 +287,42 @@ def test_every_real_source_refuses_what_is_not_its_own() -> None:
             assert not one.recognises(Raw(junk, "junk", NOW)), (name, junk)
 
 
+# A line of the catalogue that is gone
+
+
+def without_lines(home: Path, *ids: str) -> None:
+    path = home / "catalogue.csv"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith(tuple(f"{one}," for one in ids))]
+    assert len(kept) == len(lines) - len(ids)
+    path.write_text("".join(kept), encoding="utf-8")
+
+
+def test_rows_without_a_line_in_the_catalogue_block_nothing_and_are_named(home: Path, tradecast: Run) -> None:
+    ours = {f"jp_ru.imports.kind{at}.value": f"Kind {at}" for at in range(5)}
+    whole = (home / "catalogue.csv").read_text(encoding="utf-8")
+    columns = whole.splitlines()[0].split(",")
+    rows = [",".join({"id": one, "title": title, "unit": "mn_jpy"}.get(name, "") for name in columns)
+            for one, title in ours.items()]  # fmt: skip
+    (home / "catalogue.csv").write_text(whole.rstrip("\n") + "\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    for one in ours:
+        plant(home, "2026-07", 5.0, series=one)
+    assert set(ours) <= set(workflow.load().panel.series)
+    assert not any("not listed" in line for line in workflow.load().remarks)
+    without_lines(home, *ours)
+    left = workflow.load()
+    assert not set(ours) & set(left.panel.series)
+    a, b, c = list(ours)[:3]
+    assert left.remarks == (
+        f"Left out, kept but not listed: {a}, {b}, {c} and 2 more; put their lines back into data/catalogue.csv.",
+    )
+    code, out, err = tradecast("forecast", IMPORTS, "--model", "naive", "--paths", 200, "--no-cache")
+    assert (code, err) == (0, "")
+    assert f"{a}, {b}, {c} and 2 more" in " ".join(out.split())
+    assert tradecast("data", "check")[0] == 0
+    assert tradecast("data", "revisions", IMPORTS)[0] == 0
+
+
 # As of a day
 
 
