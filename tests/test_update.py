@@ -17,7 +17,7 @@ import pytest
 
 from forecasting import backtests, experiments_file, store, update, vintage_store, vintages, workflow
 from forecasting.catalogue import Catalogue, Series
-from forecasting.errors import CatalogueError, DataError, SourceError
+from forecasting.errors import CatalogueError, DataError, SourceError, UnreachableError
 from forecasting.sources import registry
 from forecasting.sources.base import Address, Ask, Raw, Reading
 
@@ -573,6 +573,16 @@ def test_update_fails_when_a_source_did(tradecast: Run, online: dict[str, object
     assert "https://bank/rates" in out
     assert err == "tradecast: 1 of 3 sources failed, as said above; the rest is kept.\n"
     assert workflow.load().panel.y.loc["2026-09", IMPORTS] == 5e4
+
+
+def test_without_a_network_one_line_says_so(tradecast: Run, online: dict[str, object]) -> None:
+    nobody = UnreachableError("https://x: expected CSV, found no connection: check the network, or try again later.")
+    online |= {"fx": nobody, "press": nobody}
+    code, _, err = tradecast("data", "update")
+    assert code == 2
+    assert err == "tradecast: None of 2 sources could be reached, there seems to be no network: nothing came.\n"
+    online["fx"] = SourceError("https://bank/rates: expected CSV, found a server error (500): try again later.")
+    assert "2 of 3 sources failed" in tradecast("data", "update")[2]
 
 
 @pytest.mark.parametrize("width", [80, 110])

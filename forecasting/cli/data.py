@@ -115,6 +115,10 @@ def update(
         done = journeys.update(sources or (), since, _now(), journeys.online(told), progress)
     console = make_console()
     console.print(updated_view(done, console.width))
+    if done.offline:
+        raise ForecastingError(
+            f"None of {len(done.failed)} sources could be reached, there seems to be no network: nothing came."
+        )
     if done.failed:
         raise ForecastingError(
             f"{len(done.failed)} of {len(done.came)} sources failed, as said above; the rest is kept."
