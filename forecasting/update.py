@@ -108,7 +108,7 @@ def update(
     folder = _project()
     asked = [source(one) for one in dict.fromkeys(names or SOURCES)]
     catalogue = vintage_store.with_declared(store.read_catalogue(folder), [one.name for one in asked])
-    first = pd.Period(now, "M") - BACK_MONTHS if since is None else _month(since)
+    first = pd.Period(now, "M") - BACK_MONTHS if since is None else _month(since, pd.Period(now, "M"))
     read, came = [], []
     for at, one in enumerate(asked):
         progress(at, len(asked))
@@ -138,10 +138,13 @@ def _project() -> Path:
     return folder
 
 
-def _month(text: str) -> pd.Period:
+def _month(text: str, latest: pd.Period) -> pd.Period:
     if not re.fullmatch(store.MONTH, text):
         raise DataError(f"--since {text!r} is not a month: write it as 2024-01.")
-    return pd.Period(text, "M")
+    month = pd.Period(text, "M")
+    if month > latest:
+        raise DataError(f"--since {month} lies in the future: take a month until {latest}.")
+    return month
 
 
 def _fetched(folder: Path, one: Source, ask: Ask, now: datetime, connect: Connect) -> tuple[_Read, Came]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecasting import store, vintage_store, vintages
+from forecasting import clock, store, vintage_store, vintages
 from forecasting.catalogue import Catalogue
 from forecasting.checks import check_observations
 from forecasting.coherence import coherent
@@ -160,11 +160,14 @@ def load(data: Path | None = None, as_of_day: str | None = None) -> Dataset:
 
 
 def day_of(text: str, option: str = "--as-of-day") -> date:
-    """A day written as 2026-03-01."""
+    """A day written as 2026-03-01, none of the future."""
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date()
+        day = datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError as cause:
         raise DataError(f"{option} {text!r} is not a day: write it as 2026-03-01.") from cause
+    if day > clock.today():
+        raise DataError(f"{option} {day} lies in the future: take a day until {clock.today()}, today (UTC).")
+    return day
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecasting import news, news_journey, store, vintage_store, workflow
+from forecasting import clock, news, news_journey, store, vintage_store, workflow
 from forecasting.catalogue import Catalogue, Series
 from forecasting.errors import DataError
 from forecasting.observations import OBSERVATION_COLUMNS
@@ -356,6 +356,7 @@ def test_after_an_update_the_new_month_and_the_revision_are_the_news(tmp_path, m
     for name in ("catalogue.csv", "observations.csv", "sources.toml"):
         shutil.copy(store.data_folder() / name, data / name)
     monkeypatch.setenv("TRADECAST_HOME", str(tmp_path))
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 11, 22))
     official = workflow.official()
     exports, imports = "jp_ru.exports.value", "jp_ru.imports.value"
     rows = [(exports, "2026-09", 41_000.0, "provisional"), (imports, "2026-09", 90_000.0, "provisional")]
@@ -376,6 +377,7 @@ def test_after_an_update_the_new_month_and_the_revision_are_the_news(tmp_path, m
 
 
 def test_a_day_after_all_figures_brings_no_news(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(clock, "now", lambda: datetime(2100, 1, 1))
     words = ("jp_ru.imports.value", "--model", "naive", "--paths", "100", "--workers", "1", "--no-cache")
     code, said, err = run(monkeypatch, capsys, *words, "--since-day", "2100-01-01")
     assert code == 0, err

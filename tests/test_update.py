@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting import backtests, experiments_file, store, update, vintage_store, vintages, workflow
+from forecasting import backtests, clock, experiments_file, store, update, vintage_store, vintages, workflow
 from forecasting.catalogue import Catalogue, Series
 from forecasting.errors import CatalogueError, DataError, SourceError, UnreachableError
 from forecasting.sources import registry
@@ -84,6 +84,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setitem(sys.modules, f"invented_{one.layout}", SimpleNamespace(SOURCE=one))
     monkeypatch.setattr(registry, "SOURCES", {one.name: f"invented_{one.layout}" for one in (PRESS, UN, FX)})
     monkeypatch.setattr(update, "SOURCES", registry.SOURCES)
+    monkeypatch.setattr(clock, "now", lambda: NOW)
     return folder
 
 
@@ -198,8 +199,9 @@ def test_what_is_asked_of_a_source(home: Path, monkeypatch: pytest.MonkeyPatch) 
     update.update(["comtrade"], "2020-01", NOW, connect)  # type: ignore[arg-type]
     assert asked == [f"https://127.0.0.1/un?since={one}&until=2026-10&key=secret" for one in ("2024-11", "2020-01")]
     assert done.came[0].error.startswith("it gave no file")
-    with pytest.raises(DataError, match="is not a month"):
-        update.update(["comtrade"], "2020", NOW, connect)  # type: ignore[arg-type]
+    for since, said in (("2020", "is not a month"), ("2026-12", "--since 2026-12 lies in the future: .* 2026-11")):
+        with pytest.raises(DataError, match=said):
+            update.update(["comtrade"], since, NOW, connect)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -355,7 +357,13 @@ def test_the_panel_of_a_day_ends_where_publications_did(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("day", "said"), [("1950-01-01", "nothing was known yet"), ("2026-02-30", "is not a day"), ("soon", "is not a day")]
+    ("day", "said"),
+    [
+        ("1950-01-01", "nothing was known yet"),
+        ("2026-02-30", "is not a day"),
+        ("soon", "is not a day"),
+        ("2026-11-23", "--as-of-day 2026-11-23 lies in the future: take a day until 2026-11-22"),
+    ],
 )
 def test_days_that_cannot_be_are_refused(home: Path, day: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
@@ -525,7 +533,6 @@ def test_a_users_file_has_no_revisions(home: Path, tmp_path: Path) -> None:
 def online(home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     answers: dict[str, object] = {"press": press(("2026-09", 5e4, "provisional", "2026-10-20")), "fx": content("fx")}
     monkeypatch.setattr(update, "online", lambda told: serving(**answers))
-    monkeypatch.setattr("forecasting.cli.data._now", lambda: NOW)
     return answers
 
 
@@ -564,6 +571,20 @@ def test_a_month_that_another_source_takes_over_is_shown_as_it_was_and_is(home: 
         shown.print(updated_view(done, 110))
     assert f"{stood:,.0f} → {stood:,.0f}.123 mn_jpy (+0.00 %)" in held.get()
     assert workflow.load().panel.y.loc["2026-07", IMPORTS] == stood + 0.123
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("forecast", IMPORTS, "--model", "naive", "--as-of-day", "2026-11-23"),
+        ("news", "--model", "naive", "--since-day", "2026-11-23"),
+        ("data", "update", "--since", "2026-12"),
+    ],
+)
+def test_the_future_is_refused_in_one_line(tradecast: Run, online: dict[str, object], words: tuple[str, ...]) -> None:
+    code, out, err = tradecast(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"tradecast: {words[-2]} {words[-1]} lies in the future: take a" in err
 
 
 def test_update_fails_when_a_source_did(tradecast: Run, online: dict[str, object]) -> None:
