@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -243,6 +243,17 @@ def test_a_printed_forecast_leaves_a_remainder_that_is_said(tmp_path) -> None:
     assert one(apart).change == pytest.approx(one(exact).change - 100.0, abs=1e-6)
     adds_up(one(apart))
     assert "not from the figures" in news.sentence(one(apart))
+
+
+def test_since_a_printed_forecast_is_never_since_a_day_to_come(tmp_path, monkeypatch) -> None:
+    before, now = figures(48).iloc[:-1], figures(48)
+    path = tmp_path / "then.csv"
+    store.write_table(workflow.forecast(replace(REQUEST, horizon=4), dataset=dataset(before)).table, path)
+    after = news_journey.vintages.month_after(before.index[-1])
+    for today, expected in ((after - timedelta(days=9), after - timedelta(days=9)), (after + timedelta(9), after)):
+        monkeypatch.setattr(clock, "today", lambda today=today: today)
+        day, _ = news_journey._day(dataset(now), news_journey.Since(previous=path))
+        assert day == expected.isoformat()
 
 
 def test_a_table_that_is_no_forecast_or_ends_too_early_is_refused(tmp_path) -> None:

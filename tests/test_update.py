@@ -633,6 +633,30 @@ def test_sources_revisions_and_compare(
     ]
 
 
+@pytest.mark.parametrize("width", [80, 110])
+def test_what_differs_little_looks_different(
+    tradecast: Run, home: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    stood = workflow.load().panel.y.loc["2026-07", IMPORTS]
+    monkeypatch.setenv("UN_KEY", "secret")
+    rows = [(IMPORTS, "2026-07", stood + 14.0, "mn_jpy", "fixed", None)]
+    monkeypatch.setattr(update, "online", lambda told: serving(un=content("un", *rows)))
+    assert tradecast("data", "update", "comtrade")[0] == 0
+    code, out, err = tradecast("data", "compare", IMPORTS, "--months", 3, width=width)
+    assert (code, err) == (0, "")
+    ours, theirs = (f"{one / 1000:.2f}" for one in (stood, stood + 14.0))
+    assert ours != theirs
+    assert f"{ours} {theirs} ({100 * 14.0 / stood:+.2f} %) japan_customs_press" in " ".join(out.split())
+
+
+def test_the_spread_of_one_revised_month_is_unknown(tradecast: Run, home: Path) -> None:
+    fetch(press(("2026-07", 1.0, "fixed", "2026-10-01")))
+    code, out, _ = tradecast("data", "revisions", IMPORTS)
+    assert code == 0
+    assert re.search(r"provisional +1 +-[\d.]+ +– +", out)
+    assert not re.search(r"\bnan\b", out)
+
+
 def test_ingest_and_a_forecast_as_of_a_day(tradecast: Run, online: dict[str, object], tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(press(("2026-09", 5e4, "provisional", "2026-10-20")))
     code, out, err = tradecast("data", "ingest", tmp_path / "a.json")
