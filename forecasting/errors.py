@@ -4,6 +4,7 @@ ForecastingError            one line, exit code 2
 ├── CatalogueError          a series or a pattern that does not exist
 ├── DataError               a table that cannot be what it claims to be
 │   └── SourceError         a publisher that cannot be reached, or answers something else
+│       └── UnreachableError  a host to which no connection could be opened at all
 ├── ModelError              a model that cannot fit these data, by its name
 └── TrackingError           a tracking store that cannot be reached or used
 """
@@ -23,6 +24,10 @@ class DataError(ForecastingError):
 
 class SourceError(DataError):
     """A publisher that cannot be reached or answers something else; names the address, without any key in it."""
+
+
+class UnreachableError(SourceError):
+    """A host to which no connection could be opened: unknown name, refused, no route."""
 
 
 class ModelError(ForecastingError):

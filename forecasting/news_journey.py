@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecasting import news, store, vintage_store, vintages, workflow
+from forecasting import clock, news, store, vintage_store, vintages, workflow
 from forecasting.compute import Progress, silent
 from forecasting.errors import DataError
 from forecasting.forecast import FORECAST_COLUMNS
@@ -108,7 +108,8 @@ def _day(now: Dataset, since: Since) -> tuple[str, str]:
         return since.day, ""
     if since.previous is not None:
         cutoff = pd.Period(max(_read(since.previous)["cutoff"]), "M")
-        return vintages.month_after(cutoff).isoformat(), f", when {since.previous.name} could know {cutoff}"
+        day = min(vintages.month_after(cutoff), clock.today())
+        return day.isoformat(), f", when {since.previous.name} could know {cutoff}"
     official = workflow.official()
     kept = vintage_store.history(official.folder, now.panel.series)
     records = pd.concat([official.carried, kept], ignore_index=True)

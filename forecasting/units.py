@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from forecasting.errors import DataError
 
@@ -26,6 +26,7 @@ PERCENT = {"pct_yoy": "% on a year earlier", "pct": "%", "percent": "%", "%": "%
 STEPS = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"), (1e3, "thousand"))
 # Whole numbers are readable up to here: "18,024 units" says more than "18.0 thousand units".
 PLAIN_BELOW = 1e5
+MORE_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,18 @@ class Scale:
             return "–"
         # + 0.0 turns the negative zero of a rounded small number into zero.
         return f"{round(value * self.factor, self.decimals) + 0.0:,.{self.decimals}f}"
+
+    def telling_apart(self, rows: Iterable[Iterable[float]]) -> Scale:
+        """The same with as many decimals more (MORE_DECIMALS at most) as different values of a row need to look so.
+
+        Values that agree to nine digits are the same, converted.
+        """
+        different = [{float(f"{one:.9g}") for one in row if math.isfinite(one)} for row in rows]
+        for decimals in range(self.decimals, self.decimals + MORE_DECIMALS):
+            finer = replace(self, decimals=decimals)
+            if all(len({finer.number(one) for one in row}) == len(row) for row in different):
+                return finer
+        return replace(self, decimals=self.decimals + MORE_DECIMALS)
 
     def text(self, value: float) -> str:
         """The number with its unit."""

@@ -16,7 +16,7 @@ import pandas as pd
 from forecasting import store, vintage_store, vintages
 from forecasting.catalogue import Catalogue, Series
 from forecasting.compute import Progress, silent
-from forecasting.errors import DataError, ForecastingError
+from forecasting.errors import DataError, ForecastingError, UnreachableError
 from forecasting.sources import archives
 from forecasting.sources.base import FLOWS, Address, Ask, Flow, Raw, Source
 from forecasting.sources.japan_customs import page_title
@@ -37,7 +37,10 @@ FETCHED = "fetched.json"
 
 @dataclass(frozen=True)
 class Came:
-    """What came of one source: files read, and rows by what they say (``vintages.KINDS``); ``error`` if it failed."""
+    """What came of one source: files read, and rows by what they say (``vintages.KINDS``); ``error`` if it failed.
+
+    ``unreachable``: it failed because no connection could be opened.
+    """
 
     source: str
     files: int = 0
@@ -46,6 +49,7 @@ class Came:
     remarks: tuple[str, ...] = ()
     skipped: str = ""
     error: str = ""
+    unreachable: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,12 @@ class Updated:
     @property
     def failed(self) -> tuple[str, ...]:
         return tuple(one.source for one in self.came if one.error)
+
+    @property
+    def offline(self) -> bool:
+        """Whether nothing came because no source that was asked could be reached at all."""
+        asked = [one for one in self.came if not one.skipped]
+        return bool(asked) and all(one.unreachable and not one.files for one in asked)
 
 
 @dataclass
@@ -98,7 +108,7 @@ def update(
     folder = _project()
     asked = [source(one) for one in dict.fromkeys(names or SOURCES)]
     catalogue = vintage_store.with_declared(store.read_catalogue(folder), [one.name for one in asked])
-    first = pd.Period(now, "M") - BACK_MONTHS if since is None else _month(since)
+    first = pd.Period(now, "M") - BACK_MONTHS if since is None else _month(since, pd.Period(now, "M"))
     read, came = [], []
     for at, one in enumerate(asked):
         progress(at, len(asked))
@@ -128,10 +138,13 @@ def _project() -> Path:
     return folder
 
 
-def _month(text: str) -> pd.Period:
+def _month(text: str, latest: pd.Period) -> pd.Period:
     if not re.fullmatch(store.MONTH, text):
         raise DataError(f"--since {text!r} is not a month: write it as 2024-01.")
-    return pd.Period(text, "M")
+    month = pd.Period(text, "M")
+    if month > latest:
+        raise DataError(f"--since {month} lies in the future: take a month until {latest}.")
+    return month
 
 
 def _fetched(folder: Path, one: Source, ask: Ask, now: datetime, connect: Connect) -> tuple[_Read, Came]:
@@ -145,7 +158,7 @@ def _fetched(folder: Path, one: Source, ask: Ask, now: datetime, connect: Connec
             read.take(folder, raw)
             files += 1
     except ForecastingError as error:
-        return read, Came(one.name, files, error=str(error))
+        return read, Came(one.name, files, error=str(error), unreachable=isinstance(error, UnreachableError))
     if not files:
         return read, Came(one.name, error="it gave no file that is one of its: the publisher may have moved it")
     return read, Came(one.name, files)
@@ -166,7 +179,7 @@ def _added(folder: Path, read: Sequence[_Read], came: Sequence[Came], now: datet
         Came(
             one.source, one.files, str(last.get(one.source, "")),
             {kind: int(counts.get((one.source, kind), 0)) for kind in vintages.KINDS},
-            remarks.get(one.source, ()), one.skipped, one.error,
+            remarks.get(one.source, ()), one.skipped, one.error, one.unreachable,
         )
         for one in came
     ]  # fmt: skip
@@ -211,6 +224,7 @@ def online(told: Told = lambda address, done, whole: None) -> Connect:
     from forecasting.sources.fetching import Client
 
     folder = store.data_folder()
+    unopened: set[str] = set()
 
     def connect(one: Source) -> Get:
         return Client(
@@ -218,6 +232,7 @@ def online(told: Told = lambda address, done, whole: None) -> Connect:
             memory=store.cache_folder() / "fetched",
             kept=lambda digest: vintage_store.raw_bytes(folder, digest),
             progress=told,
+            unopened=unopened,
         ).get
 
     return connect

@@ -271,7 +271,10 @@ def _typed(records: pd.DataFrame) -> pd.DataFrame:
 def known_on(
     folder: Path, day: date | None, catalogue: Catalogue, carried: pd.DataFrame, series: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """The record that stands for each series and month on this day (None: now), of parts and carried records."""
+    """The record that stands for each series and month on this day (None: now), of parts and carried records.
+
+    Rows of a series that the catalogue does not list are left out: see ``unlisted``.
+    """
     precedence = read_precedence(folder)
     found = verified(folder)
     if series is not None:
@@ -324,11 +327,9 @@ FROM best ORDER BY series, month
 
 
 def _refuse_strange(db: duckdb.DuckDBPyConnection, pairs: Sequence[tuple[str, str]], catalogue: Catalogue) -> None:
-    """No month of the future, no series that the catalogue does not list, no unit that cannot be its own."""
-    strange = next(
-        (one for one in sorted(pairs) if one[0] not in catalogue or not vintages.fits(one[1], catalogue[one[0]].unit)),
-        None,
-    )
+    """No month of the future, no unit that cannot be that of its series."""
+    listed = sorted(one for one in pairs if one[0] in catalogue)
+    strange = next((one for one in listed if not vintages.fits(one[1], catalogue[one[0]].unit)), None)
     future = db.execute("SELECT filename, series, month FROM records WHERE month > seen LIMIT 1").fetchone()
     if future:
         raise DataError(
@@ -340,11 +341,20 @@ def _refuse_strange(db: duckdb.DuckDBPyConnection, pairs: Sequence[tuple[str, st
         (file,) = db.execute("SELECT filename FROM records WHERE series = ? AND unit = ? LIMIT 1", strange).fetchall()[
             0
         ]
-        what = f"{series}, which the catalogue does not list" if series not in catalogue else f"{series} in {unit}"
         raise DataError(
-            f"{file} holds {what}: mend its row in data/catalogue.csv, or write the part's name into {GIVEN_UP} beside"
-            " it."
+            f"{file} holds {series} in {unit}: mend its row in data/catalogue.csv, or write the part's name into"
+            f" {GIVEN_UP} beside it."
         )
+
+
+def unlisted(folder: Path, catalogue: Catalogue) -> tuple[str, ...]:
+    """The series of the parts that the catalogue does not list, by name."""
+    found = verified(folder)
+    if not found:
+        return ()
+    with _duckdb(found) as db:
+        kept = db.execute("SELECT DISTINCT series FROM records").fetchall()
+    return tuple(sorted(one for (one,) in kept if one not in catalogue))
 
 
 def history(folder: Path, series: Sequence[str]) -> pd.DataFrame:

@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+<<<<<<< HEAD
 from forecasting import notebook, store, vintage_store, vintages
+=======
+from forecasting import clock, store, vintage_store, vintages
+>>>>>>> mend
 from forecasting.catalogue import Catalogue
 from forecasting.checks import check_observations
 from forecasting.coherence import coherent
@@ -41,8 +45,13 @@ MAX_HORIZON = 60
 REVISED_PANELS = 8
 MOST_RAGGED = 12
 """Months that a series may lag behind the others and still be forecast with them."""
+<<<<<<< HEAD
 SHOWN = 4
 """Series that an outlook draws in a notebook."""
+=======
+NAMED = 3
+"""Series that a remark names before it only counts."""
+>>>>>>> mend
 OFFICIAL = "official figures"
 SOURCE_LINE = "Source: Trade Statistics of Japan, Ministry of Finance; processed."
 
@@ -201,11 +210,14 @@ def load(data: Path | None = None, as_of_day: str | None = None) -> Dataset:
 
 
 def day_of(text: str, option: str = "--as-of-day") -> date:
-    """A day written as 2026-03-01."""
+    """A day written as 2026-03-01, none of the future."""
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date()
+        day = datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError as cause:
         raise DataError(f"{option} {text!r} is not a day: write it as 2026-03-01.") from cause
+    if day > clock.today():
+        raise DataError(f"{option} {day} lies in the future: take a day until {clock.today()}, today (UTC).")
+    return day
 
 
 @dataclass(frozen=True)
@@ -229,7 +241,8 @@ class Official:
         _refuse_damage(observations, self.catalogue, whole=day is None)
         panel, left = self._panel(observations)
         said = () if day is None else tuple(vintages.as_known(records, day))
-        return Dataset(observations, panel, self.catalogue, OFFICIAL, True, (*said, *left), self._attributions(records))
+        remarks = (*said, *left, *self._unlisted())
+        return Dataset(observations, panel, self.catalogue, OFFICIAL, True, remarks, self._attributions(records))
 
     def spreads(self, series: Sequence[str], day: date | None) -> dict[tuple[str, str], float]:
         """Spread of revisions (log) by series and provisional stage, of the releases known on this day."""
@@ -238,6 +251,15 @@ class Official:
         if day is not None:
             records = records[vintages.known_day(records) <= pd.Timestamp(day)]
         return vintages.spreads(records, self.catalogue, vintage_store.read_precedence(self.folder))
+
+    def _unlisted(self) -> list[str]:
+        """Which kept series lost their line in the catalogue."""
+        left = vintage_store.unlisted(self.folder, self.catalogue)
+        if not left:
+            return []
+        named = ", ".join(left[:NAMED]) + (f" and {len(left) - NAMED:,} more" if left[NAMED:] else "")
+        lines = "their lines" if left[1:] else "its line"
+        return [f"Left out, kept but not listed: {named}; put {lines} back into data/catalogue.csv."]
 
     def _panel(self, observations: pd.DataFrame) -> tuple[Panel, list[str]]:
         """Trade flows up to the last month of the core, and what was left out: flows that have long ended.

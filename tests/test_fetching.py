@@ -19,10 +19,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import requests
+import urllib3
 from japan_customs_bytes import catalogue, totals_file, zipped
 
 from forecasting.catalogue import Catalogue
-from forecasting.errors import CatalogueError, DataError, SourceError
+from forecasting.errors import CatalogueError, DataError, SourceError, UnreachableError
 from forecasting.sources.base import Address, Ask, Raw
 from forecasting.sources.fetching import Client, Limits, gather, redacted
 from forecasting.sources.japan_customs_series import SOURCE as SERIES
@@ -261,6 +262,68 @@ def test_a_dropped_connection_is_tried_again(server: Server, client: Client) -> 
 def test_nobody_at_home_is_said(client: Client, server: Server) -> None:
     address = Address("http://127.0.0.1:9/a.csv", "a CSV")  # the port of "discard", closed
     assert "no connection" in refused(replace(client, limits=replace(client.limits, tries=1)), address)
+
+
+def unopened(*_: object, **__: object) -> requests.Response:
+    raise requests.exceptions.ConnectionError(
+        urllib3.exceptions.MaxRetryError(
+            None, "/a.csv", urllib3.exceptions.NameResolutionError("x", None, OSError("Name or service not known"))
+        )
+    )
+
+
+def no_proxy(*_: object, **__: object) -> requests.Response:
+    inner = urllib3.exceptions.NewConnectionError(None, "[Errno 111] Connection refused")
+    outer = urllib3.exceptions.ProxyError("Unable to connect to proxy", inner)
+    raise requests.exceptions.ProxyError(urllib3.exceptions.MaxRetryError(None, "/a.csv", outer))
+
+
+@pytest.mark.parametrize("world", [None, unopened, no_proxy])
+def test_a_host_that_cannot_be_reached_is_waited_for_once_in_a_run(
+    client: Client, clock: Clock, server: Server, monkeypatch: pytest.MonkeyPatch, world: Callable | None
+) -> None:
+    if world:
+        monkeypatch.setattr(requests.Session, "get", world)
+    shared: set[str] = set()
+    unhurried = replace(client.limits, tries=4, pause=0.0)
+    runs = [replace(client, limits=unhurried, unopened=shared) for _ in range(3)]
+    for one in runs:
+        for _ in range(2):
+            with pytest.raises(UnreachableError, match="found no connection: check the network"):
+                one.get(Address("http://127.0.0.1:9/a.csv", "a CSV"))
+    assert clock.slept == [2.0]
+    assert shared == {"127.0.0.1:9"}
+
+
+def test_a_host_that_answers_again_is_tried_as_often_as_any(server: Server, client: Client, clock: Clock) -> None:
+    address = server.says("/a.csv", lambda handler, _: send(handler, b"", 500))
+    host = server.url.removeprefix("http://")
+    assert "(3 tries)" in refused(mine := replace(client, unopened={host}), address)
+    assert clock.slept == [2.0, 4.0]
+    assert not mine.unopened
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        requests.exceptions.ConnectTimeout(
+            urllib3.exceptions.MaxRetryError(None, "/", urllib3.exceptions.ConnectTimeoutError("timed out"))
+        ),
+        requests.exceptions.ConnectionError(urllib3.exceptions.ProtocolError("aborted", ConnectionResetError(104))),
+        requests.exceptions.ReadTimeout(),
+    ],
+)
+def test_what_was_slow_or_broke_keeps_its_tries(
+    client: Client, clock: Clock, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: object, **__: object) -> requests.Response:
+        raise error
+
+    monkeypatch.setattr(requests.Session, "get", fails)
+    with pytest.raises(SourceError, match="3 tries") as caught:
+        client.get(Address("http://127.0.0.1:9/a.csv", "a CSV"))
+    assert not isinstance(caught.value, UnreachableError)
+    assert clock.slept == [2.0, 4.0]
 
 
 def half_of(content: bytes, at: int, **headers: str) -> Answer:

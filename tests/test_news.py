@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecasting import news, news_journey, store, vintage_store, workflow
+from forecasting import clock, news, news_journey, store, vintage_store, workflow
 from forecasting.catalogue import Catalogue, Series
 from forecasting.errors import DataError
 from forecasting.observations import OBSERVATION_COLUMNS
@@ -245,6 +245,17 @@ def test_a_printed_forecast_leaves_a_remainder_that_is_said(tmp_path) -> None:
     assert "not from the figures" in news.sentence(one(apart))
 
 
+def test_since_a_printed_forecast_is_never_since_a_day_to_come(tmp_path, monkeypatch) -> None:
+    before, now = figures(48).iloc[:-1], figures(48)
+    path = tmp_path / "then.csv"
+    store.write_table(workflow.forecast(replace(REQUEST, horizon=4), dataset=dataset(before)).table, path)
+    after = news_journey.vintages.month_after(before.index[-1])
+    for today, expected in ((after - timedelta(days=9), after - timedelta(days=9)), (after + timedelta(9), after)):
+        monkeypatch.setattr(clock, "today", lambda today=today: today)
+        day, _ = news_journey._day(dataset(now), news_journey.Since(previous=path))
+        assert day == expected.isoformat()
+
+
 def test_a_table_that_is_no_forecast_or_ends_too_early_is_refused(tmp_path) -> None:
     before, now = figures(48).iloc[:-1], figures(48)
     short, strange = tmp_path / "short.csv", tmp_path / "strange.csv"
@@ -356,6 +367,7 @@ def test_after_an_update_the_new_month_and_the_revision_are_the_news(tmp_path, m
     for name in ("catalogue.csv", "observations.csv", "sources.toml"):
         shutil.copy(store.data_folder() / name, data / name)
     monkeypatch.setenv("TRADECAST_HOME", str(tmp_path))
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 11, 22))
     official = workflow.official()
     exports, imports = "jp_ru.exports.value", "jp_ru.imports.value"
     rows = [(exports, "2026-09", 41_000.0, "provisional"), (imports, "2026-09", 90_000.0, "provisional")]
@@ -376,6 +388,7 @@ def test_after_an_update_the_new_month_and_the_revision_are_the_news(tmp_path, m
 
 
 def test_a_day_after_all_figures_brings_no_news(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(clock, "now", lambda: datetime(2100, 1, 1))
     words = ("jp_ru.imports.value", "--model", "naive", "--paths", "100", "--workers", "1", "--no-cache")
     code, said, err = run(monkeypatch, capsys, *words, "--since-day", "2100-01-01")
     assert code == 0, err

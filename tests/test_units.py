@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,32 @@ def test_one_scale_for_value_and_interval() -> None:
     scale = scale_of("mn_jpy", [984_000, 1_010_000, 1_050_000])
     assert [scale.number(one) for one in (984_000, 1_010_000)] == ["0.98", "1.01"]
     assert scale.label == "trillion yen"
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown"),
+    [
+        ([[402.113, 402.0]], ["402.1", "402.0"]),
+        ([[402.113, 402.113 * (1 + 1e-12)]], ["402", "402"]),
+        ([[402.113, 402.1134]], ["402.1130", "402.1134"]),
+        ([[402.113, 350.0, math.nan]], ["402", "350", "–"]),
+        ([[402.113, 350.0], [400.01, 400.02]], ["402.11", "350.00"]),
+        ([[402.1, 402.10000001]], ["402", "402"]),
+        ([], []),
+    ],
+)
+def test_different_values_look_different_and_the_same_ones_do_not(rows: list, shown: list[str]) -> None:
+    scale = replace(scale_of("mn_jpy", [402.0]), decimals=0).telling_apart(rows)
+    assert [scale.number(one) for one in (rows[0] if rows else [])] == shown
+
+
+@given(st.lists(st.lists(st.integers(1, 10**8), min_size=1, max_size=4), max_size=5))
+def test_no_two_values_of_a_row_look_alike(rows: list[list[int]]) -> None:
+    plain = scale_of("mn_jpy", [one for row in rows for one in row])
+    scale = plain.telling_apart(rows)
+    assert plain.decimals <= scale.decimals
+    for row in rows:
+        assert len({scale.number(one) for one in row}) == len(set(row))
 
 
 def test_nothing_known() -> None:

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting import backtests, experiments_file, store, update, vintage_store, vintages, workflow
+from forecasting import backtests, clock, experiments_file, store, update, vintage_store, vintages, workflow
 from forecasting.catalogue import Catalogue, Series
-from forecasting.errors import CatalogueError, DataError, SourceError
+from forecasting.errors import CatalogueError, DataError, SourceError, UnreachableError
 from forecasting.sources import registry
 from forecasting.sources.base import Address, Ask, Raw, Reading
 
@@ -84,6 +84,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setitem(sys.modules, f"invented_{one.layout}", SimpleNamespace(SOURCE=one))
     monkeypatch.setattr(registry, "SOURCES", {one.name: f"invented_{one.layout}" for one in (PRESS, UN, FX)})
     monkeypatch.setattr(update, "SOURCES", registry.SOURCES)
+    monkeypatch.setattr(clock, "now", lambda: NOW)
     return folder
 
 
@@ -198,8 +199,9 @@ def test_what_is_asked_of_a_source(home: Path, monkeypatch: pytest.MonkeyPatch) 
     update.update(["comtrade"], "2020-01", NOW, connect)  # type: ignore[arg-type]
     assert asked == [f"https://127.0.0.1/un?since={one}&until=2026-10&key=secret" for one in ("2024-11", "2020-01")]
     assert done.came[0].error.startswith("it gave no file")
-    with pytest.raises(DataError, match="is not a month"):
-        update.update(["comtrade"], "2020", NOW, connect)  # type: ignore[arg-type]
+    for since, said in (("2020", "is not a month"), ("2026-12", "--since 2026-12 lies in the future: .* 2026-11")):
+        with pytest.raises(DataError, match=said):
+            update.update(["comtrade"], since, NOW, connect)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -287,6 +289,42 @@ def test_every_real_source_refuses_what_is_not_its_own() -> None:
             assert not one.recognises(Raw(junk, "junk", NOW)), (name, junk)
 
 
+# A line of the catalogue that is gone
+
+
+def without_lines(home: Path, *ids: str) -> None:
+    path = home / "catalogue.csv"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith(tuple(f"{one}," for one in ids))]
+    assert len(kept) == len(lines) - len(ids)
+    path.write_text("".join(kept), encoding="utf-8")
+
+
+def test_rows_without_a_line_in_the_catalogue_block_nothing_and_are_named(home: Path, tradecast: Run) -> None:
+    ours = {f"jp_ru.imports.kind{at}.value": f"Kind {at}" for at in range(5)}
+    whole = (home / "catalogue.csv").read_text(encoding="utf-8")
+    columns = whole.splitlines()[0].split(",")
+    rows = [",".join({"id": one, "title": title, "unit": "mn_jpy"}.get(name, "") for name in columns)
+            for one, title in ours.items()]  # fmt: skip
+    (home / "catalogue.csv").write_text(whole.rstrip("\n") + "\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    for one in ours:
+        plant(home, "2026-07", 5.0, series=one)
+    assert set(ours) <= set(workflow.load().panel.series)
+    assert not any("not listed" in line for line in workflow.load().remarks)
+    without_lines(home, *ours)
+    left = workflow.load()
+    assert not set(ours) & set(left.panel.series)
+    a, b, c = list(ours)[:3]
+    assert left.remarks == (
+        f"Left out, kept but not listed: {a}, {b}, {c} and 2 more; put their lines back into data/catalogue.csv.",
+    )
+    code, out, err = tradecast("forecast", IMPORTS, "--model", "naive", "--paths", 200, "--no-cache")
+    assert (code, err) == (0, "")
+    assert f"{a}, {b}, {c} and 2 more" in " ".join(out.split())
+    assert tradecast("data", "check")[0] == 0
+    assert tradecast("data", "revisions", IMPORTS)[0] == 0
+
+
 # As of a day
 
 
@@ -319,7 +357,13 @@ def test_the_panel_of_a_day_ends_where_publications_did(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("day", "said"), [("1950-01-01", "nothing was known yet"), ("2026-02-30", "is not a day"), ("soon", "is not a day")]
+    ("day", "said"),
+    [
+        ("1950-01-01", "nothing was known yet"),
+        ("2026-02-30", "is not a day"),
+        ("soon", "is not a day"),
+        ("2026-11-23", "--as-of-day 2026-11-23 lies in the future: take a day until 2026-11-22"),
+    ],
 )
 def test_days_that_cannot_be_are_refused(home: Path, day: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
@@ -489,7 +533,6 @@ def test_a_users_file_has_no_revisions(home: Path, tmp_path: Path) -> None:
 def online(home: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     answers: dict[str, object] = {"press": press(("2026-09", 5e4, "provisional", "2026-10-20")), "fx": content("fx")}
     monkeypatch.setattr(update, "online", lambda told: serving(**answers))
-    monkeypatch.setattr("forecasting.cli.data._now", lambda: NOW)
     return answers
 
 
@@ -530,6 +573,20 @@ def test_a_month_that_another_source_takes_over_is_shown_as_it_was_and_is(home: 
     assert workflow.load().panel.y.loc["2026-07", IMPORTS] == stood + 0.123
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("forecast", IMPORTS, "--model", "naive", "--as-of-day", "2026-11-23"),
+        ("news", "--model", "naive", "--since-day", "2026-11-23"),
+        ("data", "update", "--since", "2026-12"),
+    ],
+)
+def test_the_future_is_refused_in_one_line(tradecast: Run, online: dict[str, object], words: tuple[str, ...]) -> None:
+    code, out, err = tradecast(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"tradecast: {words[-2]} {words[-1]} lies in the future: take a" in err
+
+
 def test_update_fails_when_a_source_did(tradecast: Run, online: dict[str, object]) -> None:
     online["fx"] = SourceError("https://bank/rates: expected CSV, found a page: try again later.")
     code, out, err = tradecast("data", "update")
@@ -537,6 +594,16 @@ def test_update_fails_when_a_source_did(tradecast: Run, online: dict[str, object
     assert "https://bank/rates" in out
     assert err == "tradecast: 1 of 3 sources failed, as said above; the rest is kept.\n"
     assert workflow.load().panel.y.loc["2026-09", IMPORTS] == 5e4
+
+
+def test_without_a_network_one_line_says_so(tradecast: Run, online: dict[str, object]) -> None:
+    nobody = UnreachableError("https://x: expected CSV, found no connection: check the network, or try again later.")
+    online |= {"fx": nobody, "press": nobody}
+    code, _, err = tradecast("data", "update")
+    assert code == 2
+    assert err == "tradecast: None of 2 sources could be reached, there seems to be no network: nothing came.\n"
+    online["fx"] = SourceError("https://bank/rates: expected CSV, found a server error (500): try again later.")
+    assert "2 of 3 sources failed" in tradecast("data", "update")[2]
 
 
 @pytest.mark.parametrize("width", [80, 110])
@@ -564,6 +631,30 @@ def test_sources_revisions_and_compare(
         "press_articles",
         "stands",
     ]
+
+
+@pytest.mark.parametrize("width", [80, 110])
+def test_what_differs_little_looks_different(
+    tradecast: Run, home: Path, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    stood = workflow.load().panel.y.loc["2026-07", IMPORTS]
+    monkeypatch.setenv("UN_KEY", "secret")
+    rows = [(IMPORTS, "2026-07", stood + 14.0, "mn_jpy", "fixed", None)]
+    monkeypatch.setattr(update, "online", lambda told: serving(un=content("un", *rows)))
+    assert tradecast("data", "update", "comtrade")[0] == 0
+    code, out, err = tradecast("data", "compare", IMPORTS, "--months", 3, width=width)
+    assert (code, err) == (0, "")
+    ours, theirs = (f"{one / 1000:.2f}" for one in (stood, stood + 14.0))
+    assert ours != theirs
+    assert f"{ours} {theirs} ({100 * 14.0 / stood:+.2f} %) japan_customs_press" in " ".join(out.split())
+
+
+def test_the_spread_of_one_revised_month_is_unknown(tradecast: Run, home: Path) -> None:
+    fetch(press(("2026-07", 1.0, "fixed", "2026-10-01")))
+    code, out, _ = tradecast("data", "revisions", IMPORTS)
+    assert code == 0
+    assert re.search(r"provisional +1 +-[\d.]+ +– +", out)
+    assert not re.search(r"\bnan\b", out)
 
 
 def test_ingest_and_a_forecast_as_of_a_day(tradecast: Run, online: dict[str, object], tmp_path: Path) -> None:

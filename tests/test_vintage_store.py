@@ -247,7 +247,6 @@ def test_a_file_of_another_name_or_maker_is_no_part(folder: Path) -> None:
     ("row", "said"),
     [
         ({"month": "2027-01"}, "2027-01, a month of the future"),
-        ({"series": "jp_ru.imports.cheese.value"}, "jp_ru.imports.cheese.value, which the catalogue does not list"),
         ({"unit": "kg"}, "jp_ru.imports.value in kg"),
     ],
 )
@@ -256,6 +255,17 @@ def test_a_part_that_holds_what_cannot_be_is_refused_by_name(folder: Path, row: 
     with pytest.raises(DataError, match=said) as caught:
         known(folder)
     assert part.name in str(caught.value)
+
+
+def test_rows_of_a_series_that_the_catalogue_no_longer_lists_are_left_out_and_named(folder: Path) -> None:
+    cheese = "jp_ru.imports.cheese.value"
+    assert vintage_store.unlisted(folder, CATALOGUE) == ()
+    vintage_store.write_part(folder, records({"value": 3}, {"series": cheese}), date(2026, 1, 1))
+    found = vintage_store.known_on(folder, None, CATALOGUE, NOTHING)
+    assert found[["series", "value"]].to_numpy().tolist() == [[IMPORTS, 3]]
+    assert vintage_store.unlisted(folder, CATALOGUE) == (cheese,)
+    with pytest.raises(DataError, match="is no series of the catalogue"):
+        add(folder, {"series": cheese, "month": "2024-06"})
 
 
 # Whatever happens while a part is written

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from forecasting import clock
 from forecasting.cli.console import console as make_console
 from forecasting.cli.output import say_written, write_table
 from forecasting.cli.reconstruct import reconstruct
@@ -112,9 +112,13 @@ def update(
     from forecasting.cli.progress import Watched
 
     with Watched("Asking publishers") as progress, Fetching() as told:
-        done = journeys.update(sources or (), since, _now(), journeys.online(told), progress)
+        done = journeys.update(sources or (), since, clock.now(), journeys.online(told), progress)
     console = make_console()
     console.print(updated_view(done, console.width))
+    if done.offline:
+        raise ForecastingError(
+            f"None of {len(done.failed)} sources could be reached, there seems to be no network: nothing came."
+        )
     if done.failed:
         raise ForecastingError(
             f"{len(done.failed)} of {len(done.came)} sources failed, as said above; the rest is kept."
@@ -133,7 +137,7 @@ def ingest(
     from forecasting.cli.data_view import updated_view
 
     console = make_console()
-    console.print(updated_view(journeys.ingest(files, source, _now()), console.width))
+    console.print(updated_view(journeys.ingest(files, source, clock.now()), console.width))
 
 
 @app.command("sources")
@@ -183,10 +187,6 @@ def compare(
         say_written(out)
     console = make_console()
     console.print(compare_view(found, months or len(found.values)))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _remark(console: Any, remarks: tuple[str, ...]) -> None:

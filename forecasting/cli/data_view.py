@@ -170,7 +170,8 @@ def _releases(released: pd.DataFrame, unit: str, months: int) -> pd.DataFrame:
 def _tests(tests: Iterable[Revisions]) -> Iterator[dict[str, object]]:
     for one in tests:
         yield {
-            "from": one.stage, "months": one.months, "mean": f"{one.mean:+.2f}", "spread": f"{one.spread:.2f}",
+            "from": one.stage, "months": one.months, "mean": f"{one.mean:+.2f}",
+            "spread": "–" if math.isnan(one.spread) else f"{one.spread:.2f}",
             "mean size": f"{one.mean_absolute:.2f}", "p of no bias": _p(one.p), "p of news": _p(one.news_p),
             "p of noise": _p(one.noise_p),
         }  # fmt: skip
@@ -199,9 +200,9 @@ def compare_view(found: Compared, months: int) -> Group:
     from rich.console import Group
 
     entry, values = found.entry, found.values
-    scale = scale_of(entry.unit, values.to_numpy().ravel())
-    head = plain(entry.title, "bold") + plain(f"  {entry.id}, {scale.label}", "dim")
     shown = values.iloc[-months:].dropna(axis=1, how="all")
+    scale = scale_of(entry.unit, values.to_numpy().ravel()).telling_apart(shown.to_numpy())
+    head = plain(entry.title, "bold") + plain(f"  {entry.id}, {scale.label}", "dim")
     table = plain_table(("month", "left"), *((name, "right") for name in map(str, shown.columns)), ("stands", "left"))
     for month, row in shown.iterrows():
         chosen = str(found.standing.get(month, "–"))
@@ -215,4 +216,4 @@ def compare_view(found: Compared, months: int) -> Group:
 def _beside(text: str, value: float, base: float, chosen: bool) -> str:
     if chosen or math.isnan(value) or math.isnan(base) or base == 0:
         return text
-    return f"{text} ({percent(100 * (value / base - 1))})"
+    return f"{text} ({percent(100 * (value / base - 1), 2)})"

@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
 import requests
 import urllib3
 
-from forecasting.errors import SourceError
+from forecasting.errors import SourceError, UnreachableError
 from forecasting.seeds import stream
 from forecasting.sources.base import Address, Ask, Raw, Source
 
@@ -67,6 +67,8 @@ class Client:
     ``hosts``: exact names that may be asked, redirects included; ``also`` are hosts that the user named.
     ``memory``: a folder for validators (ETag, Last-Modified) and broken downloads; without one nothing is remembered.
     ``kept``: bytes by SHA-256, so that "not modified" can be answered; None for what is kept no more.
+    ``unopened``: hosts that could not be reached twice; clients of one run share it, and none of them waits for such
+    a host again until a connection to it opens.
     ``progress``: told the address, the bytes so far and the whole if known, after every piece.
     ``insecure_local``: plain http to 127.0.0.1, for tests.
     """
@@ -76,6 +78,7 @@ class Client:
     memory: Path | None = None
     kept: Callable[[str], bytes | None] = lambda digest: None
     progress: Progress = lambda address, done, whole: None
+    unopened: set[str] = field(default_factory=set)
     limits: Limits = Limits()
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
@@ -86,22 +89,32 @@ class Client:
     _session: requests.Session | None = field(default=None, init=False, repr=False)
 
     def get(self, address: Address) -> Raw | None:
-        """What is there; None where an optional address has nothing (404). SourceError for anything else."""
+        """What is there; None where an optional address has nothing (404). SourceError for anything else.
+
+        A host that cannot be reached at all is tried twice in a run (UnreachableError), whatever ``limits.tries``.
+        """
         download = _Download(address, self._remembered(address))
         with _quiet():
             for attempt in range(self.limits.tries):
                 wait = self._attempt(download)
                 if wait is None:
                     return self._result(download)
+                if download.unopened and (attempt or download.host in self.unopened):
+                    self.unopened.add(download.host)
+                    break
                 if attempt + 1 < self.limits.tries:
                     self.sleep(self._patience(download, wait, attempt))
         self._put_by(download)
+        if download.unopened:
+            raise UnreachableError(_said(address, "found no connection", "check the network, or try again later"))
         raise _error(address, f"found {download.trouble} ({self.limits.tries} tries)", "try again later")
 
     def _attempt(self, download: _Download) -> float | None:
         """One try; None when the answer is complete, otherwise the seconds the server asks to wait (0: it does not)."""
+        download.unopened = False
         try:
             with self._answer(download) as answer:
+                self.unopened.discard(download.host)
                 return self._take(download, answer)
         except requests.exceptions.SSLError:
             raise _error(
@@ -109,6 +122,7 @@ class Client:
             ) from None
         except (requests.exceptions.ConnectionError, urllib3.exceptions.HTTPError) as error:
             download.trouble = _broken(error, len(download.body))
+            download.unopened = _never_opened(error)
         except requests.exceptions.Timeout:
             download.trouble = "no answer in time"
         except requests.exceptions.RequestException as error:
@@ -121,6 +135,7 @@ class Client:
         for _ in range(MOST_REDIRECTS + 1):
             self._check(url, download.address)
             self._be_polite(url)
+            download.host = urlsplit(url).netloc
             answer = self._open().get(
                 url.partition("#")[0],
                 headers=headers,
@@ -292,6 +307,8 @@ class _Download:
     encoded: bool = False
     absent: bool = False
     trouble: str = "nothing"
+    host: str = ""
+    unopened: bool = False
 
     def __post_init__(self) -> None:
         if self.known and self.known.part:
@@ -381,8 +398,22 @@ def _broken(error: Exception, done: int) -> str:
     return f"a connection that broke after {done:,} bytes" if done else "no connection"
 
 
+def _never_opened(error: BaseException) -> bool:
+    """Whether no connection was made, to the host or its proxy; one that was only slow may be there later."""
+    while not isinstance(error, urllib3.exceptions.NewConnectionError):
+        inner = getattr(error, "reason", None) or getattr(error, "original_error", None) or next(iter(error.args), None)
+        if not isinstance(inner, BaseException):
+            return False
+        error = inner
+    return True
+
+
 def _error(address: Address, found: str, do: str) -> SourceError:
-    return SourceError(f"{redacted(address.url)}: expected {address.expected}, {found}: {do}.")
+    return SourceError(_said(address, found, do))
+
+
+def _said(address: Address, found: str, do: str) -> str:
+    return f"{redacted(address.url)}: expected {address.expected}, {found}: {do}."
 
 
 def _refused(address: Address, status: int) -> SourceError:
