@@ -12,11 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-<<<<<<< HEAD
-from forecasting import notebook, store, vintage_store, vintages
-=======
-from forecasting import clock, store, vintage_store, vintages
->>>>>>> mend
+from forecasting import clock, notebook, store, vintage_store, vintages
 from forecasting.catalogue import Catalogue
 from forecasting.checks import check_observations
 from forecasting.coherence import coherent
@@ -40,18 +36,15 @@ from forecasting.tables import all_totals, closure, forecast_table
 from forecasting.units import scale_of
 
 DEFAULT_MODEL = "ensemble"
-USES_COVARIATES = ("sarima", "boosting", "ensemble")
+USES_COVARIATES = ("sarima", "boosting", "boosting_yearly", "ensemble")
 MAX_HORIZON = 60
 REVISED_PANELS = 8
 MOST_RAGGED = 12
 """Months that a series may lag behind the others and still be forecast with them."""
-<<<<<<< HEAD
 SHOWN = 4
 """Series that an outlook draws in a notebook."""
-=======
 NAMED = 3
 """Series that a remark names before it only counts."""
->>>>>>> mend
 OFFICIAL = "official figures"
 SOURCE_LINE = "Source: Trade Statistics of Japan, Ministry of Finance; processed."
 
