@@ -54,7 +54,7 @@ def reconstruct(
     console = make_console()
     for line in _view(found, dataset.catalogue):
         console.print(line)
-    rests_on = dataset.source_line_of(closure(found.facts["series"].unique(), dataset.catalogue))
+    rests_on = dataset.source_line_of(closure(found.observations["series"].unique(), dataset.catalogue))
     for remark in (*found.remarks, *unused, rests_on):
         console.print(remark, style="dim")
     write_table(found.observations, out)
