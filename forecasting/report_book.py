@@ -487,8 +487,8 @@ def _past_rows(content: Content) -> Iterator[list[Cell]]:
 def _data(sheet: Any, content: Content) -> None:
     write_title(
         sheet, "Published figures", "Every figure that is shown, with how final it is and where it comes from.",
-        "Stages: provisional figures are revised later; implied ones are computed from others; reconstructed ones are"
-        " estimated, with a standard error.",
+        "Stages: provisional figures are revised later; implied ones follow from the figure of a year later and its"
+        " growth; reconstructed ones are estimated, with a standard error.",
     )  # fmt: skip
     columns = (
         *NAMED, Column("Month", 10), Column("Value", 14), Column("Stage", 22), Column("Standard error", 12),
