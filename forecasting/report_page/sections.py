@@ -29,7 +29,8 @@ FINDINGS_SHOWN = 40
 MEDIAN = ("Median", "80 % interval", "95 % interval")
 STAGE_NOTE = (
     "Marked months are not final: provisional ones will be revised, implied ones follow from the figure of a year"
-    " later and its growth, reconstructed ones were fitted to published growth and shares, others were read in the press."
+    " later and its growth, reconstructed ones were fitted to published growth and shares, others were read in the"
+    " press."
 )
 
 
