@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,19 +67,21 @@ class Calibration:
     """Factors on the distance from the median, by series, step and coverage, and how far they can be trusted.
 
     ``factors`` maps a series to an h × 4 table (steps × coverages 50, 80, 90, 95); ``origins`` counts the past
-    cutoffs that it rests on; ``scores`` (rows × series) are normal scores of past errors, for coupling.
+    cutoffs that it rests on; ``scores`` (rows × series) are normal scores of past errors, for coupling;
+    ``widened`` are the series of which too few past errors spoke.
     """
 
     factors: Mapping[str, np.ndarray]
     origins: Mapping[str, int]
     scores: pd.DataFrame
+    widened: frozenset[str] = frozenset()
 
 
-def say(origins: Mapping[str, int], series: Sequence[str]) -> str:
+def say(origins: Mapping[str, int], series: Sequence[str], widened: Collection[str]) -> str:
     """One line: what the intervals of these series rest on."""
     counts = [origins.get(one, 0) for one in series]
     pooled = sum(origins.values()) >= MANY
-    few = [one for one, count in zip(series, counts, strict=True) if count < MIN_ORIGINS and not pooled]
+    few = [one for one in series if one in widened]
     span = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
     line = f"Intervals are calibrated on the errors of forecasts from {span} past cutoff{'s' * (span != '1')} a series"
     line += f", {sum(origins.values()):,} in all" if pooled else ""
@@ -98,14 +100,20 @@ def learn(
     if rows.empty:
         nothing = pd.DataFrame(columns=series, dtype=float)
         return Calibration(
-            {one: _widened(np.ones((horizon, 4)), 0) for one in series}, dict.fromkeys(series, 0), nothing
+            {one: _widened(np.ones((horizon, 4)), 0) for one in series},
+            dict.fromkeys(series, 0),
+            nothing,
+            frozenset(series),
         )
     stretch, scores = _measured(rows, transforms)
     origins = rows.groupby("series")["cutoff"].nunique().to_dict()
     short = (rows["months_known"] < SHORT_MONTHS).to_numpy()
     factors: dict[str, np.ndarray] = {}
+    widened = set()
     for is_short in (True, False):
         members = [one for one in series if (months_known[one] < SHORT_MONTHS) is is_short]
+        if not members:
+            continue
         pool = _alike(rows, short == is_short, [months_known[one] for one in members])
         own, judged = _own_sizes(rows[pool], stretch[pool])
         table = _pooled(rows[pool], stretch[pool] / judged[:, None], horizon)
@@ -116,13 +124,14 @@ def learn(
         for one in members:
             backing = max(origins.get(one, 0) or shared, MIN_ORIGINS * made // MANY)
             factors[one] = _widened(_increasing(own.get(one, 1.0) * table), backing)
+            widened |= {one} if backing < MIN_ORIGINS else set()
     wide = rows.assign(score=scores).pivot_table(index=["cutoff", "step"], columns="series", values="score")
-    return Calibration(factors, {one: int(origins.get(one, 0)) for one in series}, wide)
+    return Calibration(factors, {one: int(origins.get(one, 0)) for one in series}, wide, frozenset(widened))
 
 
 def _alike(rows: pd.DataFrame, kind: np.ndarray, now: Sequence[int]) -> np.ndarray:
     """Which rows (N) speak for series of so many months: of the kind and not shorter; or not shorter; or any."""
-    long_enough = (rows["months_known"] >= ALIKE * min(now, default=0)).to_numpy()
+    long_enough = (rows["months_known"] >= ALIKE * min(now)).to_numpy()
     for pool in (kind & long_enough, long_enough, kind):
         if _forecasts(rows[pool]) >= FEWEST:
             return np.asarray(pool)

@@ -37,6 +37,7 @@ class Made:
     forecast: Forecast
     described: pd.DataFrame
     origins: dict[str, int]
+    widened: frozenset[str]
     failures: tuple[str, ...]
     cached: bool
     remark: str = ""
@@ -48,7 +49,7 @@ class Made:
 
     def say(self, series: Sequence[str]) -> str:
         here = [one for one in series if one in self.origins]
-        return calibration.say(self.origins, here) if here else ""
+        return calibration.say(self.origins, here, self.widened) if here else ""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Run:
         *past, final = rolled.forecasts
         final = self._as_revised(final, series)
         ready, learned = after_the_model(final, past, self.panel.y, self.seed)
-        return Made(ready, rolled.described, dict(learned.origins), rolled.failures, cached=False)
+        return Made(ready, rolled.described, dict(learned.origins), learned.widened, rolled.failures, cached=False)
 
     def _as_revised(self, final: Forecast, series: tuple[str, ...]) -> Forecast:
         """Paths pooled from the revised panels, if there are any; cells that are published stay as published."""
@@ -203,6 +204,7 @@ def _packed(made: Made) -> dict[str, np.ndarray]:
         "notes": dict(made.forecast.notes),
         "described": json.loads(made.described.to_json(orient="records")),
         "origins": made.origins,
+        "widened": sorted(made.widened),
         "failures": made.failures,
     }
     return {"paths": made.forecast.paths, "said": np.frombuffer(json.dumps(said).encode(), dtype=np.uint8)}
@@ -218,4 +220,5 @@ def _unpacked(kept: dict[str, np.ndarray], model: str) -> Made:
         model,
         notes=said["notes"],
     )
-    return Made(made, pd.DataFrame(said["described"]), said["origins"], tuple(said["failures"]), cached=True)
+    described, widened = pd.DataFrame(said["described"]), frozenset(said["widened"])
+    return Made(made, described, said["origins"], widened, tuple(said["failures"]), cached=True)

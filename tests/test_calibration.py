@@ -93,8 +93,8 @@ def test_few_origins_are_said_and_widen() -> None:
     at95 = list(COVERAGES).index(95)
     assert few.factors["s0"][0, at95] > many.factors["s0"][0, at95]
     assert nothing.factors["s0"][0, at95] > 1.4
-    assert "too few" in say(few.origins, ["s0"])
-    assert "too few" not in say(many.origins, ["s0"])
+    assert "too few" in say(few.origins, ["s0"], few.widened)
+    assert "too few" not in say(many.origins, ["s0"], many.widened)
     assert few.origins["s0"] == 3 < MIN_ORIGINS
 
 
