@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import traceback
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -292,25 +293,26 @@ def _on_cluster(
     from distributed import as_completed
 
     places: dict[Any, int] = {}
-    try:
-        # A task, not scattered data: any worker can make it anew when all that held it have died.
-        held = None if shared is None else client.submit(functools.partial(_itself, shared), pure=False)
-        todo = enumerate(tasks)
-        landed = as_completed(loop=client.loop)
+    run = f"tradecast_{uuid.uuid4().hex}"
+    todo = enumerate(tasks)
+    landed = as_completed(loop=client.loop)
 
-        def submit(place: int, task: Task) -> None:
-            # In a partial, because Dask looks for tasks of its own among plain arguments.
-            future = client.submit(functools.partial(_run, function, task), held, pure=False)
+    def submit(some: list[tuple[int, Task]]) -> None:
+        # One name for all: Dask then knows them as many of a kind and keeps at the scheduler what cannot run yet.
+        # Wrapped, because it looks for tasks of its own among plain arguments.
+        calls = [functools.partial(_run, function, task) for _, task in some]
+        keys = [f"{run}-{place}" for place, _ in some]
+        for (place, _), future in zip(some, client.map(_call, calls, shared=held, key=keys, pure=False), strict=True):
             places[future] = place
             landed.add(future)
 
-        for place, task in itertools.islice(todo, WINDOW * sum(client.nthreads().values())):
-            submit(place, task)
+    try:
+        # A task, not scattered data: any worker can make it anew when all that held it have died.
+        held = None if shared is None else client.submit(functools.partial(_itself, shared), pure=False)
+        submit(list(itertools.islice(todo, WINDOW * sum(client.nthreads().values()))))
         for future in landed:
             result = _landed(future, str(where.cluster))
-            following = next(todo, None)
-            if following is not None:
-                submit(*following)
+            submit(list(itertools.islice(todo, 1)))
             yield places.pop(future), result
     finally:
         with contextlib.suppress(Exception):  # a scheduler that is gone has nothing to cancel
@@ -320,6 +322,10 @@ def _on_cluster(
 
 def _itself(shared: Any) -> Any:
     return shared
+
+
+def _call(call: Callable[[Any], Result], shared: Any) -> Result:
+    return call(shared)
 
 
 def _landed(future: Any, address: str) -> Any:

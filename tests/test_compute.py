@@ -251,9 +251,14 @@ CLUSTER = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, re
 @pytest.fixture(scope="module")
 def cluster():
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", processes=True
-    ) as made:
+    import dask
+
+    with (
+        dask.config.set({"distributed.scheduler.worker-saturation": 1.0}),  # a death is the fault of what ran there
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", processes=True
+        ) as made,
+    ):
         yield made.scheduler_address
 
 
