@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from forecasting.backtests import beside_truth, scales_of, truth_of
 from forecasting.catalogue import Catalogue
 from forecasting.compute import Lost, Where, each
 from forecasting.errors import DataError, ForecastingError
+from forecasting.experiments_file import Contender, Experiment
 from forecasting.forecast import FORECAST_COLUMNS, QUANTILE_COLUMNS, Forecast
 from forecasting.lessons import Answer, Lesson, Lessons, Study, ask, calibrated, chunks, teach
 from forecasting.models import forecaster
@@ -33,6 +34,8 @@ from forecasting.tables import all_totals, forecast_table
 
 SUMMARY, FAILURES = "_summary.json", "_failures.csv"
 MEMORY_LIMIT = 1024**3
+SECONDS = 60.0
+"""What one model may take for one forecast of one series before it is given up."""
 SHARE_OF_MEMORY = 0.4
 """Of a worker's memory limit that reading its partition may take."""
 FEW = 0.01
@@ -57,7 +60,7 @@ class Request:
     cutoffs: Callable[[pd.Period], tuple[pd.Period, ...]] | None = None
     as_of: pd.Period | None = None
     where: Where = field(default_factory=lambda: Where(memory_limit=MEMORY_LIMIT))
-    seconds: float | None = 60.0
+    seconds: float | None = SECONDS
     fail_fast: bool = False
 
 
@@ -80,14 +83,23 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Summary:
-    """What came of a run; ``failures`` (rows × partition, series, why) names every series without a forecast."""
+    """What came of a run; ``failures`` (rows × partition, series, why) names every series without a forecast.
+
+    ``digest`` hashes all that decides the results; ``already`` counts partitions that were finished before.
+    """
 
     outcomes: tuple[Outcome, ...]
     failures: pd.DataFrame
     cutoffs: tuple[pd.Period, ...]
     sample: int
     already: int
+    digest: str
     remarks: tuple[str, ...] = ()
+
+    def reasons(self, most: int) -> list[tuple[str, int]]:
+        """The most frequent reasons for having no forecast, and how many have them."""
+        counts = self.failures["why"].value_counts()
+        return [(str(why), int(count)) for why, count in counts.head(most).items()]
 
     @property
     def lost(self) -> tuple[Outcome, ...]:
@@ -149,7 +161,8 @@ def run(request: Request, watch: Watch = Watch()) -> Summary:
         lessons = teach(request.study, sample, cutoffs, request.where, tell)
         for outcome in _forecast_all(request, tasks, lessons, outcomes, panel.series, watch):
             outcomes[outcome.name] = outcome
-    return _summarised(request, names, outcomes, cutoffs, sample, len(done), panel)
+    digest = hashlib.sha256(json.dumps(sorted(keys.items())).encode()).hexdigest()
+    return _summarised(request, names, outcomes, cutoffs, len(sample.columns), len(done), digest, panel)
 
 
 def _forecast_all(
@@ -386,16 +399,17 @@ class _Pick:
 
 
 def _pick(task: _Pick) -> pd.DataFrame:
-    part = _until(_read(task.data, task.name, task.digest), task.as_of)
+    part = _until(_read(task.data, task.name, task.digest)[0], task.as_of)
     numbers = _numbers(part.series)
     return part.y.loc[:, [int(one) in task.ids for one in numbers]]
 
 
-def _read(data: Folder, name: str, digest: str) -> Partition:
+def _read(data: Folder, name: str, digest: str) -> tuple[Partition, int]:
+    """The partition as it was surveyed, and its bytes."""
     content = data.read(name)
     if partitions.digest_of(content) != digest:
         raise DataError(f"{name} was changed while it was read: run the same command again.")
-    return partitions.parse(content, name)
+    return partitions.parse(content, name), len(content)
 
 
 def _key(request: Request, digest: str, sample: pd.DataFrame, cutoffs: tuple[pd.Period, ...]) -> str:
@@ -428,7 +442,8 @@ def _forecast(task: _Task, lessons: Lessons) -> Outcome:
     """Read, forecast, write; what concerns one series keeps only that series out."""
     began = time.process_time()
     try:
-        part = _until(_read(task.data, task.name, task.digest), task.as_of)
+        whole, n_bytes = _read(task.data, task.name, task.digest)
+        part = _until(whole, task.as_of)
         pieces, failures = [], dict(part.refused)
         for group in chunks(part.y, task.study, len(lessons.at)):
             rows, failed = _of_chunk(task, part, group, lessons)
@@ -438,7 +453,7 @@ def _forecast(task: _Task, lessons: Lessons) -> Outcome:
         taken = time.process_time() - began
         outcome = Outcome(
             task.name, len(part.series) + len(part.refused), table["series"].nunique(), len(failures), len(table),
-            round(taken, 3), sums=_sums(table) if task.scored else {},
+            round(taken, 3), n_bytes, sums=_sums(table) if task.scored else {},
             first_failure=next((f"{one} {why}." for one, why in sorted(failures.items())), ""),
         )  # fmt: skip
         said = {
@@ -452,7 +467,7 @@ def _forecast(task: _Task, lessons: Lessons) -> Outcome:
         return Outcome(task.name, lost=str(error))
     except MemoryError:
         return Outcome(task.name, lost=f"{task.name} needs more memory than --memory-limit: make partitions smaller.")
-    return outcome
+    return replace(outcome, bytes_written=len(content))
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:
@@ -542,7 +557,7 @@ def _sums(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 def _summarised(
     request: Request, names: Sequence[str], outcomes: Mapping[str, Outcome], cutoffs: tuple[pd.Period, ...],
-    sample: pd.DataFrame, already: int, panel: _Panel,
+    sample: int, already: int, digest: str, panel: _Panel,
 ) -> Summary:  # fmt: skip
     """The summary, and beside the results what was done and who is missing."""
     remarks = []
@@ -553,7 +568,7 @@ def _summarised(
             " --as-of an earlier month, if theirs is a slip."
         )
     made = Summary(
-        tuple(outcomes[one] for one in names), _failures(request, outcomes), cutoffs, len(sample.columns), already,
+        tuple(outcomes[one] for one in names), _failures(request, outcomes), cutoffs, sample, already, digest,
         tuple(remarks),
     )  # fmt: skip
     about = {
@@ -584,6 +599,22 @@ def _failures(request: Request, outcomes: Mapping[str, Outcome]) -> pd.DataFrame
 
 def study_of(model: str, horizon: int | None, paths: int, seed: int) -> Study:
     """The study of one model by name, calibrated."""
-    from forecasting.experiments_file import Contender
-
     return Study((Contender(model, forecaster(model)),), horizon, paths, seed)
+
+
+def backtest_of(experiment: Experiment, data: Folder, out: Folder) -> Request:
+    """The request that an experiment file makes of a partitioned panel; DataError for keys that need a small one."""
+    for key, given in (
+        ("covariates", experiment.covariates is not None), ("window", experiment.window is not None),
+        ("data", experiment.data is not None), ("panel", experiment.panel != "latest"),
+    ):  # fmt: skip
+        if given:
+            raise DataError(f"{experiment.name}: {key} does not go with a partitioned panel: leave it out of the file.")
+    if len(experiment.cutoffs) > 1 or experiment.cutoffs[0].series != ("*",):
+        raise DataError(
+            f'{experiment.name}: a partitioned panel is backtested as a whole: write series = ["*"] and one cutoffs.'
+        )
+    block = experiment.cutoffs[0]
+    horizon = experiment.horizon if isinstance(experiment.horizon, int) else None
+    study = Study(experiment.contenders, horizon, experiment.paths, experiment.seed, experiment.calibrate)
+    return Request(study, data, out, block.months)
