@@ -81,8 +81,8 @@ class Study:
         known = y.loc[:cutoff].notna()
         months = known.sum().to_numpy()
         quiet = ~known.loc[cutoff - ENDED_MONTHS :].any().to_numpy()
-        said = np.where(quiet, f"has no value since {cutoff - ENDED_MONTHS}", "")
-        said = np.where(months < self.min_months, f"needs {self.min_months} months, fewer are known", said)
+        said = np.where(months < self.min_months, f"needs {self.min_months} months, fewer are known", "")
+        said = np.where(quiet, f"has no value since {cutoff - ENDED_MONTHS}", said)
         return dict(zip(map(str, y.columns), map(str, said), strict=True))
 
 

@@ -21,7 +21,6 @@ import fsspec  # type: ignore[import-untyped]
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from forecasting.errors import DataError
@@ -152,18 +151,21 @@ def rows_of(content: bytes, name: str) -> int:
         raise DataError(f"{name} is no whole Parquet file: {_first_line(cause)} Write it again.") from cause
 
 
-def parse(content: bytes, name: str, only: frozenset[str] | None = None) -> Partition:
-    """The series of a partition (or only some), in the order of their ids.
+def parse(content: bytes, name: str) -> Partition:
+    """The series of a partition, in the order of their ids.
 
     A file of the wrong form raises DataError; a series that cannot be forecast is refused alone, in words.
     """
     try:
-        table = pq.read_table(io.BytesIO(content))
-    except (OSError, ValueError, pa.ArrowException) as cause:
+        return _parsed(pq.read_table(io.BytesIO(content)), name)
+    except DataError:
+        raise
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as cause:
         raise DataError(f"{name} is no whole Parquet file: {_first_line(cause)} Write it again.") from cause
+
+
+def _parsed(table: pa.Table, name: str) -> Partition:
     columns = _columns(table, name)
-    if only is not None:
-        table = table.filter(pc.is_in(table[columns["series"]].cast(pa.string()), pa.array(sorted(only), pa.string())))
     codes, series = _coded(table[columns["series"]], name)
     months = _months(table[columns["month"]], name)
     values = _numbers(table[columns["value"]], name)

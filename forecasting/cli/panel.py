@@ -163,20 +163,24 @@ def _show(request: Request, made: Summary) -> None:
     series, forecast_ = int(made.total("series")), int(made.total("forecast"))
     first, last = made.cutoffs[0], made.cutoffs[-1]
     spans = f"from {last}" if first == last else f"from {len(made.cutoffs)} cutoffs, {first} to {last}"
-    print(
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, emoji=False)
+
+    say(
         f"{request.data.name}: {forecast_:,} of {series:,} series forecast {spans}, in {len(made.outcomes):,} files"
         + (f" ({made.already:,} were finished already)" if made.already else "")
         + f"; learned from {made.sample:,} series."
     )
     for line in made.remarks:
-        print(line)
+        say(line)
     if len(made.failures):
-        print(f"Without a forecast: {len(made.failures):,}, named in _failures.csv. Most often:")
+        say(f"Without a forecast: {len(made.failures):,}, named in _failures.csv. Most often:")
         for why, count in made.reasons(SHOWN_REASONS):
-            print(f"  {count:,} × {why}")
+            say(f"  {count:,} × {why}")
     if not made.scores.empty:
         console.print(table_view("Means over all forecasts", made.scores))
-    print(f"Source: {request.data.name}, as given.")
+    say(f"Source: {request.data.name}, as given.")
     print(f"Written: {request.out.url}", file=sys.stderr)
 
 
