@@ -342,11 +342,14 @@ def _landed(future: Any, address: str) -> Any:
 def _client(address: str) -> Any:
     """A client of the scheduler at this address whose workers would compute the same numbers as this process."""
     try:
-        from distributed import Client
+        from distributed import Client, Security
     except ImportError as error:
         raise ComputeError("A cluster needs Dask: pip install 'tradecast[cluster]'.") from error
     try:
-        client = Client(address, timeout=PATIENCE, set_as_default=False)
+        security = Security()  # from Dask's own settings
+        if address.startswith("tls:") and security.get_connection_args("client").get("ssl_context") is None:
+            raise ValueError("no certificates: set distributed.comm.tls in Dask's settings, see docs/cluster.md")
+        client = Client(address, timeout=PATIENCE, set_as_default=False, security=security)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         why = " ".join(str(error).split()) or type(error).__name__
         raise ComputeError(

@@ -364,6 +364,29 @@ def test_a_scheduler_without_workers_says_so() -> None:
         list(each(square, range(3), Where(cluster=empty.scheduler_address)))
 
 
+@CLUSTER
+def test_a_cluster_with_tls_lets_in_who_has_a_certificate() -> None:
+    import dask
+    from distributed import LocalCluster, Security
+
+    security = Security.temporary()
+    settings = {"distributed.comm.tls.ca-file": security.tls_ca_file}
+    for role in ("client", "scheduler", "worker"):
+        settings[f"distributed.comm.tls.{role}.cert"] = security.tls_client_cert
+        settings[f"distributed.comm.tls.{role}.key"] = security.tls_client_key
+    closed = LocalCluster(
+        n_workers=1, threads_per_worker=1, host="tls://127.0.0.1", dashboard_address="127.0.0.1:0", security=security
+    )
+    with closed:
+        address = closed.scheduler_address
+        with dask.config.set(settings):
+            assert dict(each(square, range(3), Where(cluster=address))) == {0: 0, 1: 1, 2: 4}
+        with pytest.raises(ComputeError, match=r"No Dask scheduler answers at tls://.*no certificates"):
+            list(each(square, range(3), Where(cluster=address)))
+        with pytest.raises(ComputeError, match="No Dask scheduler answers at tcp://"):
+            list(each(square, range(3), Where(cluster=address.replace("tls:", "tcp:"))))
+
+
 def test_a_cluster_without_the_extra_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ComputeError, match=r"pip install 'tradecast\[cluster\]'"):
