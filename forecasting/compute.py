@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 import uuid
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -295,7 +296,7 @@ def _on_cluster(
     places: dict[Any, int] = {}
     run = f"tradecast_{uuid.uuid4().hex}"
     todo = enumerate(tasks)
-    landed = as_completed(loop=client.loop)
+    landed = as_completed(loop=client.loop, with_results=True, raise_errors=False)
 
     def submit(some: list[tuple[int, Task]]) -> None:
         # One name for all: Dask then knows them as many of a kind and keeps at the scheduler what cannot run yet.
@@ -308,12 +309,14 @@ def _on_cluster(
 
     try:
         # A task, not scattered data: any worker can make it anew when all that held it have died.
-        held = None if shared is None else client.submit(functools.partial(_itself, shared), pure=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+            held = None if shared is None else client.submit(functools.partial(_itself, shared), pure=False)
         submit(list(itertools.islice(todo, WINDOW * sum(client.nthreads().values()))))
-        for future in landed:
-            result = _landed(future, str(where.cluster))
-            submit(list(itertools.islice(todo, 1)))
-            yield places.pop(future), result
+        for batch in landed.batches():
+            submit(list(itertools.islice(todo, len(batch))))
+            for future, outcome in batch:
+                yield places.pop(future), _landed(future.status, outcome, str(where.cluster))
     finally:
         with contextlib.suppress(Exception):  # a scheduler that is gone has nothing to cancel
             client.cancel(list(places), force=True)
@@ -328,15 +331,18 @@ def _call(call: Callable[[Any], Result], shared: Any) -> Result:
     return call(shared)
 
 
-def _landed(future: Any, address: str) -> Any:
+def _landed(status: str, outcome: Any, address: str) -> Any:
+    """The result; Lost when Dask has given the task up; what the function raised is raised."""
     from distributed import KilledWorker
 
-    if future.status == "cancelled":
+    if status == "finished":
+        return outcome
+    if status != "error":
         raise ComputeError(f"The scheduler at {address} has left: start it again and run the same command again.")
-    try:
-        return future.result()
-    except KilledWorker as error:
+    _, error, trace = outcome
+    if isinstance(error, KilledWorker):
         return Lost(f"{error.allowed_failures + 1} workers died at it, the last one {error.last_worker.address}")
+    raise error.with_traceback(trace)
 
 
 def _client(address: str) -> Any:

@@ -254,7 +254,7 @@ def cluster():
     import dask
 
     with (
-        dask.config.set({"distributed.scheduler.worker-saturation": 1.0}),  # a death is the fault of what ran there
+        dask.config.set({"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 1}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", processes=True
         ) as made,
@@ -304,7 +304,7 @@ def test_a_long_iterable_stays_lazy_on_a_cluster(cluster) -> None:
     for _ in range(10):
         next(results)
     results.close()
-    assert next(drawn) <= 10 + compute.WINDOW * 2
+    assert next(drawn) <= 10 + 2 * compute.WINDOW * 2  # as many again, where a whole window has landed at once
 
 
 @CLUSTER
@@ -319,7 +319,7 @@ def test_a_task_that_kills_every_worker_is_lost_alone(cluster) -> None:
     found = dict(each(die_at_three_of, range(12), Where(cluster=cluster), shared))
     lost = found.pop(3)
     assert isinstance(lost, Lost)
-    assert "workers died at it" in lost.why
+    assert "2 workers died at it" in lost.why
     assert found == {place: shared[place] for place in range(12) if place != 3}
 
 
