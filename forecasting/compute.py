@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import logging
 import multiprocessing
 import os
 import pickle
@@ -290,7 +291,13 @@ def _on_cluster(
     """Dask places tasks, and repeats those whose worker died as often as its ``allowed-failures`` says."""
     if where.memory_limit is not None:
         raise ComputeError("Workers of a cluster have a limit of their own: dask worker --memory-limit, and none here.")
-    client = _client(str(where.cluster))
+    with _one_line_only(), _client(str(where.cluster)) as client:
+        yield from _through(client, function, tasks, shared, str(where.cluster))
+
+
+def _through(
+    client: Any, function: Callable[..., Result], tasks: Iterable[Task], shared: Any, address: str
+) -> Iterator[tuple[int, Result | Lost]]:
     from distributed import as_completed
 
     places: dict[Any, int] = {}
@@ -316,11 +323,10 @@ def _on_cluster(
         for batch in landed.batches():
             submit(list(itertools.islice(todo, len(batch))))
             for future, outcome in batch:
-                yield places.pop(future), _landed(future.status, outcome, str(where.cluster))
+                yield places.pop(future), _landed(future.status, outcome, address)
     finally:
         with contextlib.suppress(Exception):  # a scheduler that is gone has nothing to cancel
             client.cancel(list(places), force=True)
-        client.close(timeout=PATIENCE)
 
 
 def _itself(shared: Any) -> Any:
@@ -338,15 +344,38 @@ def _landed(status: str, outcome: Any, address: str) -> Any:
     if status == "finished":
         return outcome
     if status != "error":
-        raise ComputeError(f"The scheduler at {address} has left: start it again and run the same command again.")
+        raise _left(address)
     _, error, trace = outcome
     if isinstance(error, KilledWorker):
         return Lost(f"{error.allowed_failures + 1} workers died at it, the last one {error.last_worker.address}")
     raise error.with_traceback(trace)
 
 
-def _client(address: str) -> Any:
+def _left(address: str) -> ComputeError:
+    return ComputeError(f"The scheduler at {address} has left: start it again and run the same command again.")
+
+
+@contextlib.contextmanager
+def _client(address: str) -> Iterator[Any]:
     """A client of the scheduler at this address whose workers would compute the same numbers as this process."""
+    from forecasting.store import surroundings
+
+    client = _connected(address)
+    try:
+        try:
+            found = client.run(surroundings, on_error="return")
+        except OSError as error:
+            raise _left(address) from error
+        if not found:
+            raise ComputeError(f"The scheduler at {address} has no workers: start some, dask worker {address}.")
+        for worker, there in found.items():
+            _check_same(worker, there, surroundings())
+        yield client
+    finally:
+        client.close(timeout=PATIENCE)
+
+
+def _connected(address: str) -> Any:
     try:
         from distributed import Client, Security
     except ImportError as error:
@@ -355,24 +384,28 @@ def _client(address: str) -> Any:
         security = Security()  # from Dask's own settings
         if address.startswith("tls:") and security.get_connection_args("client").get("ssl_context") is None:
             raise ValueError("no certificates: set distributed.comm.tls in Dask's settings, see docs/cluster.md")
-        client = Client(address, timeout=PATIENCE, set_as_default=False, security=security)
+        return Client(address, timeout=PATIENCE, set_as_default=False, security=security)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         why = " ".join(str(error).split()) or type(error).__name__
         raise ComputeError(
             f"No Dask scheduler answers at {address} ({why}): start one, or check the address and its TLS settings."
         ) from error
-    from forecasting.store import surroundings
 
+
+@contextlib.contextmanager
+def _one_line_only() -> Iterator[None]:
+    """Dask prints pages about a scheduler that has left; here that is one line, a ComputeError."""
+    with contextlib.suppress(ImportError):
+        import distributed  # noqa: F401  makes the handlers
+    handlers = logging.getLogger("distributed").handlers
+    before = [handler.level for handler in handlers]
+    for handler in handlers:
+        handler.setLevel(logging.CRITICAL)
     try:
-        found = client.run(surroundings, on_error="return")
-        if not found:
-            raise ComputeError(f"The scheduler at {address} has no workers: start some, dask worker {address}.")
-        for worker, there in found.items():
-            _check_same(worker, there, surroundings())
-    except BaseException:
-        client.close(timeout=PATIENCE)
-        raise
-    return client
+        yield
+    finally:
+        for handler, level in zip(handlers, before, strict=False):
+            handler.setLevel(level)
 
 
 def _check_same(worker: str, there: Any, here: dict[str, str]) -> None:

@@ -276,6 +276,10 @@ def die_at_three_of(task: int, shared: np.ndarray) -> float:
     return float(shared[task])
 
 
+def nap(task: int) -> None:
+    time.sleep(0.05)
+
+
 def literal(task: object) -> object:
     return task
 
@@ -362,6 +366,18 @@ def test_a_scheduler_without_workers_says_so() -> None:
     empty = LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0")
     with empty, pytest.raises(ComputeError, match="has no workers: start some"):
         list(each(square, range(3), Where(cluster=empty.scheduler_address)))
+
+
+@CLUSTER
+def test_a_scheduler_that_leaves_ends_the_work_in_one_line() -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as leaving:
+        results = each(nap, range(1000), Where(cluster=leaving.scheduler_address))
+        next(results)
+        leaving.close()
+        with pytest.raises(ComputeError, match="has left: start it again"):
+            list(results)
 
 
 @CLUSTER

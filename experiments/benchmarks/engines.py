@@ -128,7 +128,7 @@ def measured(name: str, count: int) -> dict[str, str]:
         found = run(die, [(place, folder) for place in range(8)])
         deaths = len(Path(folder, "deaths").read_text())
         others = sum(found[place] == place for place in range(8) if place != 3)
-        told["a task that kills its worker"] = f"{found[3]} after {deaths} deaths; {others} of 7 others done"
+        told["a task that kills its worker"] = f"{found[3]} after {deaths} death(s); {others} of 7 others done"
     return told
 
 
