@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import logging
 import multiprocessing
 import os
 import pickle
@@ -13,6 +14,7 @@ import sys
 import threading
 import traceback
 import uuid
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -289,13 +291,19 @@ def _on_cluster(
     """Dask places tasks, and repeats those whose worker died as often as its ``allowed-failures`` says."""
     if where.memory_limit is not None:
         raise ComputeError("Workers of a cluster have a limit of their own: dask worker --memory-limit, and none here.")
-    client = _client(str(where.cluster))
+    with _one_line_only(), _client(str(where.cluster)) as client:
+        yield from _through(client, function, tasks, shared, str(where.cluster))
+
+
+def _through(
+    client: Any, function: Callable[..., Result], tasks: Iterable[Task], shared: Any, address: str
+) -> Iterator[tuple[int, Result | Lost]]:
     from distributed import as_completed
 
     places: dict[Any, int] = {}
     run = f"tradecast_{uuid.uuid4().hex}"
     todo = enumerate(tasks)
-    landed = as_completed(loop=client.loop)
+    landed = as_completed(loop=client.loop, with_results=True, raise_errors=False)
 
     def submit(some: list[tuple[int, Task]]) -> None:
         # One name for all: Dask then knows them as many of a kind and keeps at the scheduler what cannot run yet.
@@ -308,16 +316,17 @@ def _on_cluster(
 
     try:
         # A task, not scattered data: any worker can make it anew when all that held it have died.
-        held = None if shared is None else client.submit(functools.partial(_itself, shared), pure=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+            held = None if shared is None else client.submit(functools.partial(_itself, shared), pure=False)
         submit(list(itertools.islice(todo, WINDOW * sum(client.nthreads().values()))))
-        for future in landed:
-            result = _landed(future, str(where.cluster))
-            submit(list(itertools.islice(todo, 1)))
-            yield places.pop(future), result
+        for batch in landed.batches():
+            submit(list(itertools.islice(todo, len(batch))))
+            for future, outcome in batch:
+                yield places.pop(future), _landed(future.status, outcome, address)
     finally:
         with contextlib.suppress(Exception):  # a scheduler that is gone has nothing to cancel
             client.cancel(list(places), force=True)
-        client.close(timeout=PATIENCE)
 
 
 def _itself(shared: Any) -> Any:
@@ -328,42 +337,75 @@ def _call(call: Callable[[Any], Result], shared: Any) -> Result:
     return call(shared)
 
 
-def _landed(future: Any, address: str) -> Any:
+def _landed(status: str, outcome: Any, address: str) -> Any:
+    """The result; Lost when Dask has given the task up; what the function raised is raised."""
     from distributed import KilledWorker
 
-    if future.status == "cancelled":
-        raise ComputeError(f"The scheduler at {address} has left: start it again and run the same command again.")
-    try:
-        return future.result()
-    except KilledWorker as error:
+    if status == "finished":
+        return outcome
+    if status != "error":
+        raise _left(address)
+    _, error, trace = outcome
+    if isinstance(error, KilledWorker):
         return Lost(f"{error.allowed_failures + 1} workers died at it, the last one {error.last_worker.address}")
+    raise error.with_traceback(trace)
 
 
-def _client(address: str) -> Any:
+def _left(address: str) -> ComputeError:
+    return ComputeError(f"The scheduler at {address} has left: start it again and run the same command again.")
+
+
+@contextlib.contextmanager
+def _client(address: str) -> Iterator[Any]:
     """A client of the scheduler at this address whose workers would compute the same numbers as this process."""
+    from forecasting.store import surroundings
+
+    client = _connected(address)
     try:
-        from distributed import Client
+        try:
+            found = client.run(surroundings, on_error="return")
+        except OSError as error:
+            raise _left(address) from error
+        if not found:
+            raise ComputeError(f"The scheduler at {address} has no workers: start some, dask worker {address}.")
+        for worker, there in found.items():
+            _check_same(worker, there, surroundings())
+        yield client
+    finally:
+        client.close(timeout=PATIENCE)
+
+
+def _connected(address: str) -> Any:
+    try:
+        from distributed import Client, Security
     except ImportError as error:
         raise ComputeError("A cluster needs Dask: pip install 'tradecast[cluster]'.") from error
     try:
-        client = Client(address, timeout=PATIENCE, set_as_default=False)
+        security = Security()  # from Dask's own settings
+        if address.startswith("tls:") and security.get_connection_args("client").get("ssl_context") is None:
+            raise ValueError("no certificates: set distributed.comm.tls in Dask's settings, see docs/cluster.md")
+        return Client(address, timeout=PATIENCE, set_as_default=False, security=security)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         why = " ".join(str(error).split()) or type(error).__name__
         raise ComputeError(
             f"No Dask scheduler answers at {address} ({why}): start one, or check the address and its TLS settings."
         ) from error
-    from forecasting.store import surroundings
 
+
+@contextlib.contextmanager
+def _one_line_only() -> Iterator[None]:
+    """Dask prints pages about a scheduler that has left; here that is one line, a ComputeError."""
+    with contextlib.suppress(ImportError):
+        import distributed  # noqa: F401  makes the handlers
+    handlers = logging.getLogger("distributed").handlers
+    before = [handler.level for handler in handlers]
+    for handler in handlers:
+        handler.setLevel(logging.CRITICAL)
     try:
-        found = client.run(surroundings, on_error="return")
-        if not found:
-            raise ComputeError(f"The scheduler at {address} has no workers: start some, dask worker {address}.")
-        for worker, there in found.items():
-            _check_same(worker, there, surroundings())
-    except BaseException:
-        client.close(timeout=PATIENCE)
-        raise
-    return client
+        yield
+    finally:
+        for handler, level in zip(handlers, before, strict=False):
+            handler.setLevel(level)
 
 
 def _check_same(worker: str, there: Any, here: dict[str, str]) -> None:
