@@ -141,7 +141,7 @@ class Smoothed:
 
     def __init__(self, smoothing: tuple[float, ...]) -> None:
         self.weights = np.array(smoothing)[:, None]
-        self.level, self.missed = np.nan, 0.0
+        self.level, self.missed = np.array(np.nan), np.array(0.0)
 
     def after(self, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Levels, and which constant (n) did best so far, once these values (n, NaN = unknown) are seen."""
