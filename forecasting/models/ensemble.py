@@ -93,12 +93,8 @@ def _by_cell(paths: np.ndarray) -> np.ndarray:
 
 def _ordered(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Places of the paths of each cell (h × n × P) from the least on, earlier ones first among equals; the paths so."""
-    order = np.argsort(cells, axis=-1)
-    ascending = np.take_along_axis(cells, order, axis=-1)
-    # only where some are equal does a stable sort, four times as dear, find another order
-    equal = (ascending[..., 1:] == ascending[..., :-1]).any(axis=-1)
-    order[equal] = np.argsort(cells[equal], axis=-1, kind="stable")
-    return order, ascending
+    order = np.argsort(cells, axis=-1, kind="stable")
+    return order, np.take_along_axis(cells, order, axis=-1)
 
 
 def _median(ascending: np.ndarray) -> np.ndarray:
