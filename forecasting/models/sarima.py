@@ -14,7 +14,7 @@ from forecasting.errors import ModelError
 from forecasting.models.base import FittedEach, One, bridge, fit_each
 from forecasting.models.breaks import Break, Sought, effects, said, seek, with_breaks
 from forecasting.models.choosing import SEASON, aicc, ljung_box, seen, standard, window
-from forecasting.models.likelihood import EDGE, whiten
+from forecasting.models.likelihood import EDGE
 from forecasting.models.orders import (
     Columns,
     Estimate,
@@ -143,13 +143,13 @@ class Fit:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Differenced paths (P × h) with these parameters and regressors of the coming months (h × r); and what is
         added to the bridged months before them (P × 12 D + d)."""
-        by, holes, steps = regression(self.orders, mode, self.columns), self.columns.holes, len(ahead)
-        _, _, means, root = whiten(self.orders.arma, by.params, self.columns.values, steps)
+        holes, steps = self.columns.holes, len(ahead)
+        by = regression(self.orders, mode, self.columns, steps)
         # one draw of the unknown spread for a path: tails of Student's t, as short histories deserve
         spread = self.wider * by.sigma * np.sqrt(by.free / rng.chisquare(by.free, paths))[:, None]
         beta = by.beta + spread * (rng.standard_normal((paths, len(by.beta))) @ by.unknown.T)
-        drawn = means[0] - beta @ means[1:] + beta[:, holes:] @ ahead.T
-        drawn += spread * (rng.standard_normal((paths, steps)) @ root.T)
+        drawn = by.means[0] - beta @ by.means[1:] + beta[:, holes:] @ ahead.T
+        drawn += spread * (rng.standard_normal((paths, steps)) @ by.root.T)
         back = SEASON * self.orders.D + self.orders.d
         filled, recent = np.zeros((paths, back)), np.flatnonzero(np.isnan(self.z)) - (len(self.z) - back)
         filled[:, recent[recent >= 0]] = beta[:, :holes][:, recent >= 0]
