@@ -157,6 +157,8 @@ class Fit:
 
     def said(self, months: pd.PeriodIndex, transform: Transform) -> tuple[str, ...]:
         """Its breaks in words: changes on the scale of the figures in the month of the break; months (T)."""
+        if not self.breaks:
+            return ()
         first = self.columns.holes + self.orders.drift
         by = regression(self.orders, self.mode, self.columns)
         size = self.scale * by.beta[first : first + len(self.breaks)]
