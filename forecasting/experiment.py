@@ -133,7 +133,9 @@ def jobs_of(
 ) -> list[tuple[Job, list[int]]]:  # fmt: skip
     """Jobs with the places of their origins: one a series over all its cutoffs, or for global models one a half-year.
 
-    Choices inside a job are shared.
+    Choices inside a job are shared: orders, forms and trees are those of the last June or December. Parameters are
+    estimated anew at every origin, and those of ETS and SARIMA start from what the choice left (never from the origin
+    before), so that an origin says the same alone, after others and in any worker.
     """
     if getattr(part, "learns_across_series", False):
         halves: dict[tuple[int, bool], list[int]] = {}
