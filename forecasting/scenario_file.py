@@ -187,8 +187,6 @@ def _pass_through(table: TomlTable, cells: Mapping[str, Any], at: int) -> PassTh
 
 
 def _month(table: TomlTable, key: str) -> pd.Period | None:
-    if str(table.cells.get(key)).startswith("0000"):
-        table.refuse(key, f"is {table.cells[key]!r}: there was no such year")
     return table.month(key, table.cells[key]) if key in table.cells else None
 
 

@@ -15,7 +15,7 @@ from random import Random
 
 import openpyxl
 import pandas as pd
-from doors import WrongAnswer
+from door_checks import WrongAnswer
 
 from forecasting import workflow
 from forecasting.errors import DataError

@@ -27,14 +27,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from door_checks import WrongAnswer, check_line
+
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 20
-LONGEST_LINE = 1500
 MEMORY = 6 * 2**30
-
-
-class WrongAnswer(AssertionError):
-    """What came out of a door cannot be right."""
 
 
 class TooSlow(BaseException):
@@ -85,24 +82,15 @@ def limited(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def check_line(said: str) -> None:
-    """An error is one line, not endless, and moves no terminal."""
-    if "\n" in said or not said.strip():
-        raise WrongAnswer(f"not one line: {said[:200]!r}")
-    if len(said) > LONGEST_LINE:
-        raise WrongAnswer(f"a line of {len(said)} characters")
-    if strange := [one for one in said if not one.isprintable()]:
-        raise WrongAnswer(f"unprintable {strange[0]!r} in an error")
-
-
 def where(error: BaseException) -> str:
-    """Kind, words and the last place in the package (else anywhere) of an error."""
+    """Kind and last place in the package (else anywhere) of an error; the words of what came out wrong."""
+    if isinstance(error, WrongAnswer):
+        return f"WrongAnswer {' '.join(str(error).split())[:160]}"
     frames = traceback.extract_tb(error.__traceback__)
     ours = [one for one in frames if f"{os.sep}forecasting{os.sep}" in one.filename] or frames
     last = ours[-1] if ours else None
     place = f"{Path(last.filename).name}:{last.lineno} {last.name}" if last else "?"
-    words = " ".join(str(error).split())[:90]
-    return f"{type(error).__name__} {place}: {words}"
+    return f"{type(error).__name__} {place}"
 
 
 def knock(door, tally: Tally, random: Random) -> BaseException | None:  # type: ignore[no-untyped-def]
@@ -148,7 +136,7 @@ def main() -> None:
     words.add_argument("--only", type=int, help="this one input, with its traceback")
     given = words.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"TRADECAST_HOME": folder, "TRADECAST_CACHE": f"{folder}/cache", "COLUMNS": "110"}
         from door_list import doors
@@ -166,7 +154,10 @@ def main() -> None:
             tallies.append(run(name, known[name], given.inputs, given.seed))
             print(tallies[-1].line(), flush=True)
     for one in tallies:
-        for said, times in one.failures.most_common():
+        kinds = Counter(said[:60] for said in one.failures.elements())
+        shown = {said[:60]: said for said in one.failures}
+        for kind, times in kinds.most_common(15):
+            said = shown[kind]
             print(f"{one.door}: {times} x {said} (first: --only {one.first[said]})")
     sys.exit(any(one.failures for one in tallies))
 
