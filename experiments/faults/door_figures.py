@@ -56,7 +56,7 @@ class Table:
 
 def invented(random: Random) -> Table:
     series = tuple(random.sample(list(UNITS), random.randint(1, 3)))
-    first = pd.Period(year=random.randint(1950, 2024), month=random.randint(1, 12), freq="M")
+    first = pd.Period(year=random.randint(1970, 2024), month=random.randint(1, 12), freq="M")
     months = tuple(first + at for at in range(random.randint(3, 14)))
     scale, digits = random.choice((1.0, 100.0, 10_000.0, 1e8)), random.choice((0, 1, 1, 2, 3, 6))
     values = tuple(tuple(_figure(random, scale, digits) for _ in months) for _ in series)

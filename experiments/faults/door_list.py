@@ -53,7 +53,7 @@ def doors(folder: Path) -> dict[str, Door]:
     return {
         "user_file": partial(_user_file, folder, tables),
         "figures": partial(figures, folder),
-        "covariates": partial(_covariates, folder, tables),
+        "covariates": partial(_covariates, folder, _rates()),
         **{f"source.{name}": partial(_source, name, seeds) for name, seeds in _answers().items()},
         "source.pages": _pages,
         "source.units": _units,
@@ -112,6 +112,18 @@ def _covariates(folder: Path, seeds: Sequence[bytes], random: Random) -> None:
     joined, _ = covariates.with_covariates(panel, table, pd.Period("2024-09", "M"), hold, "x.csv")
     if joined.x is None or not np.isfinite(joined.x.to_numpy()).all():
         raise WrongAnswer("a covariate with holes")
+
+
+def _rates() -> list[bytes]:
+    months = pd.period_range("2020-01", "2025-06", freq="M")
+    rates = [round(110 + at % 7 + at / 10, 2) for at in range(len(months))]
+    table = pd.DataFrame({"month": months.astype(str), "usd_jpy": rates, "oil": rates[::-1]})
+    book = io.BytesIO()
+    table.to_excel(book, index=False)
+    short = table.iloc[:50]
+    long = table.melt("month", var_name="series")
+    return [table.to_csv(index=False).encode(), short.to_csv(index=False).encode(), long.to_csv(index=False, sep=";").encode(),
+            book.getvalue(), table.to_parquet()]  # fmt: skip
 
 
 # --- Answers of publishers ---------------------------------------------------------------------------------
@@ -457,11 +469,12 @@ def _store_part(folder: Path, random: Random) -> None:
         records = source("fx").parse(Raw(made.fred_csv("EXJPUS", {"2026-08": "147.5"}), "x", made.FETCHED), CATALOGUE).records
         path = vintage_store.write_part(place, vintage_store.stamped(records, made.FETCHED, CATALOGUE, "x"), made.FETCHED.date())
         _KEPT["part"] = (path, path.read_bytes())
+        _KEPT["none"] = vintages.carried(store.read_stored_observations(DATA)).iloc[:0]
     path, content = _KEPT["part"]
     changed = mutated(content, random)
     _put(path, changed)
     (place / "vintages" / "given-up.txt").write_bytes(mutated(b"part-2026-01-01-0123456789abcdef.parquet\n", random))
-    vintage_store.known_on(place, None, CATALOGUE, vintages.carried(store.read_stored_observations(DATA)).iloc[:0])
+    vintage_store.known_on(place, None, CATALOGUE, _KEPT["none"])
     if changed != content:
         raise WrongAnswer("a damaged part was read")
 
