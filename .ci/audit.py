@@ -1,4 +1,4 @@
-"""Known vulnerabilities of the pinned versions, by pip-audit. Red for one without a stated exception, not for no network.
+"""Known vulnerabilities of the pinned versions, by pip-audit: red for one without a stated exception.
 
 A mirror of the package index may know no advisories and say nothing of it, so a version of long ago with well-known
 ones is asked about first: if nothing is known of that, nothing was audited, and this is said.
@@ -45,7 +45,9 @@ def verdict(canary: Mapping[str, Any], report: Mapping[str, Any], accepted: Mapp
             reason = next((accepted[name] for name in (flaw["id"], *flaw.get("aliases", ())) if name in accepted), "")
             red += not reason
             mended = ", ".join(flaw.get("fix_versions", ())) or "nothing yet"
-            lines.append(f"{one['name']} {one['version']}: {flaw['id']}, mended by {mended}. {reason or 'NO EXCEPTION'}")
+            lines.append(
+                f"{one['name']} {one['version']}: {flaw['id']}, mended by {mended}. {reason or 'NO EXCEPTION'}"
+            )
     missed = [one["name"] for one in pins if "skip_reason" in one]
     audited = len(pins) - len(missed)
     lines += [f"Not known to the service: {', '.join(missed)}."] if missed else []

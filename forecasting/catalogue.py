@@ -87,7 +87,9 @@ class Catalogue(Mapping[str, Series]):
         """What is added up as it stands has one unit; a ratio has the unit of its terms."""
         units = [self[term].unit for term in series.terms]
         if series.formula == "ratio" and series.unit != "/".join(units):
-            raise CatalogueError(f"{series.id} is in {series.unit}, but its terms give {'/'.join(units)}: mend its unit.")
+            raise CatalogueError(
+                f"{series.id} is in {series.unit}, but its terms give {'/'.join(units)}: mend its unit."
+            )
         wholes = series.terms if series.formula in ("sum", "rest") else ()
         for other in (*wholes, *filter(None, [series.parent])):
             if self[other].unit != series.unit:

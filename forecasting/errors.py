@@ -9,12 +9,11 @@ ForecastingError            one line, exit code 2
 └── TrackingError           a tracking store that cannot be reached or used
 """
 
-
 LONGEST = 1000
 
 
 class ForecastingError(Exception):
-    """What is wrong, what was found, what to do: one line of at most LONGEST printable characters, whatever was found."""
+    """What is wrong, what was found, what to do: one line of at most LONGEST characters, all printable."""
 
     def __str__(self) -> str:
         line = " ".join(super().__str__().split())

@@ -26,9 +26,8 @@ from forecasting.scenario import (
     Scenario,
     Size,
 )
-from forecasting.toml_table import TomlTable, nearest, read_toml
+from forecasting.toml_table import NAME, TomlTable, nearest, read_toml
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 PERCENT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*%")
 KEYS = ("name", "description", "probability", "order", "assumption")
 ASSUMPTION_KEYS = (

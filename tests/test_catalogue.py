@@ -139,7 +139,9 @@ def test_a_catalogue_of_mixed_units_or_circles_is_refused(made, said):
         Catalogue((*GOOD.values(), Series("new", "new", "mn_jpy", **made)))
 
 
-@pytest.mark.parametrize(("formula", "terms"), [("ratio", ("a",)), ("difference", ("a", "b", "c")), ("rest", ("a", "b"))])
+@pytest.mark.parametrize(
+    ("formula", "terms"), [("ratio", ("a",)), ("difference", ("a", "b", "c")), ("rest", ("a", "b"))]
+)
 def test_a_formula_has_its_number_of_terms(formula, terms):
     with pytest.raises(CatalogueError, match=f"a {formula} has .* term.*found {len(terms)}"):
         Series("new", "new", "mn_jpy", formula=formula, terms=terms)

@@ -210,7 +210,8 @@ def test_units_that_do_not_fit_are_untestable():
 
 @pytest.mark.parametrize(
     ("column", "cell"),
-    [("value", ""), ("value", "nan"), ("value", "1e308"), ("value", "9" * 400), ("value", "٣"), ("period_start", "0000-01"),
+    [("value", ""), ("value", "nan"), ("value", "1e308"), ("value", "9" * 400), ("value", "٣"), ("period_start",
+    "0000-01"),
      ("period_start", "2024"), ("period_end", "9999-12"), ("period_end", "Ⅷ-12"), ("period_end", "")],
 )  # fmt: skip
 def test_a_cell_that_is_no_figure_or_month_names_its_fact(column, cell):

@@ -399,7 +399,7 @@ def test_changed_code_changes_the_key(tmp_path: Path) -> None:
 def test_what_is_no_month_is_refused_in_a_line_that_fits(tmp_path, month):
     row = dict(zip(OBSERVATION_COLUMNS, ("s", month, "1", "kg", "latest", "", "x"), strict=True))
     pd.DataFrame([row]).to_csv(tmp_path / "observations.csv", index=False)
-    with pytest.raises(DataError, match="line 2: .* is not a month such as 2026-08") as caught:
+    with pytest.raises(DataError, match=r"line 2: .* is not a month such as 2026-08") as caught:
         store.read_stored_observations(tmp_path)
     assert len(str(caught.value)) <= 1000
 

@@ -1,7 +1,8 @@
-"""Tables of figures written from a grammar, of which the truth is known, in every way that people and programs write them."""
+"""Tables of figures of which the truth is known, in every way that people and programs write them."""
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import csv
 import gzip
@@ -15,31 +16,64 @@ from random import Random
 
 import openpyxl
 import pandas as pd
-from door_checks import WrongAnswer
+from door_checks import WrongAnswerError
 
 from forecasting import workflow
 from forecasting.errors import DataError
 from forecasting.units import conversion
 
 UNITS = {
-    "jp_ru.exports.value": ("jpy", "thousand_jpy", "mn_jpy", "bn_jpy", "trn_jpy", "mn_usd", "yen", "million yen", "kg", "%", ""),
-    "jp_ru.imports.mineral_fuels.lng.quantity": ("kg", "tonnes", "kilotonnes", "thousand_tonnes", "MT", "mt", "kl", "units", ""),
-    "jp_ru.exports.transport.motor_vehicles.cars.quantity": ("units", "unit", "thousand_units", "mn_units", "cars", "tonnes", ""),
+    "jp_ru.exports.value": (
+        "jpy",
+        "thousand_jpy",
+        "mn_jpy",
+        "bn_jpy",
+        "trn_jpy",
+        "mn_usd",
+        "yen",
+        "million yen",
+        "kg",
+        "%",
+        "",
+    ),
+    "jp_ru.imports.mineral_fuels.lng.quantity": (
+        "kg",
+        "tonnes",
+        "kilotonnes",
+        "thousand_tonnes",
+        "MT",
+        "mt",
+        "kl",
+        "units",
+        "",
+    ),
+    "jp_ru.exports.transport.motor_vehicles.cars.quantity": (
+        "units",
+        "unit",
+        "thousand_units",
+        "mn_units",
+        "cars",
+        "tonnes",
+        "",
+    ),
     "my own series": ("", "kg", "boxes", "mn_jpy", "USD million"),
 }
-NAMES = ("January February March April May June July August September October November December").split()
+NAMES = calendar.month_name[1:]
 DATES = {
     "2024-05": lambda y, m: f"{y}-{m:02}", "2024/5": lambda y, m: f"{y}/{m}", "202405": lambda y, m: f"{y}{m:02}",
     "2024-05-31": lambda y, m: str(pd.Period(year=y, month=m, freq="M").end_time.date()),
     "May 2024": lambda y, m: f"{NAMES[m - 1]} {y}", "May-24": lambda y, m: f"{NAMES[m - 1][:3]}-{y % 100:02}",
-    "01/05/2024": lambda y, m: f"01/{m:02}/{y}", "5/1/2024": lambda y, m: f"{m}/1/{y}", "2024M05": lambda y, m: f"{y}M{m:02}",
-    "2024年5月": lambda y, m: f"{y}年{m}月", "31.05.2024": lambda y, m: f"28.{m:02}.{y}", "２０２４-０５": lambda y, m: f"{y}-{m:02}".translate(WIDE),
+    "01/05/2024": lambda y, m: f"01/{m:02}/{y}", "5/1/2024": lambda y, m: f"{m}/1/{y}", "2024M05": lambda y,
+    m: f"{y}M{m:02}",
+    "2024年5月": lambda y, m: f"{y}年{m}月", "31.05.2024": lambda y, m: f"28.{m:02}.{y}", "２０２４-０５": lambda y,
+    m: f"{y}-{m:02}".translate(WIDE),
 }  # fmt: skip
 WIDE = str.maketrans("0123456789", "０１２３４５６７８９")
 NUMBERS = {
     "1234.5": lambda x: repr(x), "1,234.5": lambda x: f"{x:,}", "1234,5": lambda x: repr(x).replace(".", ","),
     "1.234,5": lambda x: f"{x:,}".translate(str.maketrans(",.", ".,")), "1 234.5": lambda x: f"{x:,}".replace(",", " "),
-    "1'234.5": lambda x: f"{x:,}".replace(",", "'"), "1 234,5": lambda x: f"{x:,}".replace(",", "\u202f").replace(".", ","),
+    "1'234.5": lambda x: f"{x:,}".replace(",", "'"), "1 234,5": lambda x: f"{x:,}".replace(",", "\u202f").replace(".",
+    ","),
     "1.2345e3": lambda x: f"{x:.17e}", "１２３": lambda x: repr(x).translate(WIDE), "-1234": lambda x: repr(x),
 }  # fmt: skip
 
@@ -82,13 +116,13 @@ def figures(folder: Path, random: Random) -> None:
         for month, value in zip(table.months, values, strict=True):
             row = found.pop((name, month), None)
             if row is None:
-                raise WrongAnswer(f"{path.name}: {name} {month} is lost")
+                raise WrongAnswerError(f"{path.name}: {name} {month} is lost")
             if not math.isclose(row.value, value * factor, rel_tol=1e-9) and "was read as" not in said:
-                raise WrongAnswer(f"{path.name}: {value} {unit} became {row.value} {wanted}")
+                raise WrongAnswerError(f"{path.name}: {value} {unit} became {row.value} {wanted}")
             if row.unit != wanted:
-                raise WrongAnswer(f"{path.name}: {name} is in {row.unit}, its catalogue in {wanted}")
+                raise WrongAnswerError(f"{path.name}: {name} is in {row.unit}, its catalogue in {wanted}")
     if found:
-        raise WrongAnswer(f"{path.name}: rows from nowhere, {next(iter(found))}")
+        raise WrongAnswerError(f"{path.name}: rows from nowhere, {next(iter(found))}")
 
 
 def _written(folder: Path, table: Table, random: Random) -> tuple[Path, bool]:
@@ -136,11 +170,15 @@ def _rows(table: Table, random: Random) -> tuple[list[list[str]], bool]:
 def _text(rows: Sequence[Sequence[str]], random: Random) -> bytes:
     made = io.StringIO()
     quoting = random.choice((csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
-    writer = csv.writer(made, delimiter=random.choice(",,;\t|"), quoting=quoting, lineterminator=random.choice(("\n", "\r\n")))
+    writer = csv.writer(
+        made, delimiter=random.choice(",,;\t|"), quoting=quoting, lineterminator=random.choice(("\n", "\r\n"))
+    )
     writer.writerows(rows)
     above = random.choice(("", "", "", "A title\n", "A title\n\n"))
     below = random.choice(("", "", "\n\n", "\nSource: somebody\n"))
-    return (above + made.getvalue() + below).encode(random.choice(("utf-8", "utf-8", "utf-8-sig", "utf-16", "cp932")), "replace")
+    return (above + made.getvalue() + below).encode(
+        random.choice(("utf-8", "utf-8", "utf-8-sig", "utf-16", "cp932")), "replace"
+    )
 
 
 def user_seeds() -> list[bytes]:
@@ -150,4 +188,6 @@ def user_seeds() -> list[bytes]:
         for _ in range(400):
             with contextlib.suppress(DataError):
                 found.append(_written(Path(folder), invented(random), random)[0].read_bytes())
-    return [one for one in found if one.startswith(b"PK")][:10] + [one for one in found if not one.startswith(b"PK")][:60]
+    return [one for one in found if one.startswith(b"PK")][:10] + [one for one in found if not one.startswith(b"PK")][
+        :60
+    ]

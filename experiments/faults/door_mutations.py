@@ -1,4 +1,4 @@
-"""Damage as files really suffer it, and worse: bytes, lines, figures, words, encodings, parts of archives, JSON trees."""
+"""Damage as files suffer it, and worse: bytes, lines, figures, words, encodings, parts of archives, trees."""
 
 from __future__ import annotations
 
@@ -11,19 +11,25 @@ from random import Random
 from typing import Any
 
 PIECES = (
-    b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe", b"\r", b"\n", b"\r\n", b'"', b"'", b",", b";", b"\t", b"|", b"\\", b"#",
+    b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe", b"\r", b"\n", b"\r\n", b'"', b"'", b",", b";", b"\t", b"|", b"\\",
+    b"#",
     b"[", b"]", b"{", b"}", b"=", b"<", b">", b"&", b"%", b"\x1a", b"\x1b[31m", b"\xe2\x80\xae", b"\xc2\xa0", b"\x80",
     b"\xed\xa0\x80", b"PK\x03\x04", b"PAR1", b"\x1f\x8b", b"\xe2\x80\xa8", b"\x0c", b"\x85",
 )  # fmt: skip
 FIGURES = (
-    "", "0", "-0", "-1", "1e308", "1e309", "-1e400", "1e-400", "nan", "NaN", "inf", "-inf", "1" * 400, "9" * 5000, "0x10",
-    "1_000", "1,5", "1.5", "1.234", "1.234,56", "1,234.56", "1 234", "1\u202f234", "１２", "٣", "²", "½", "Ⅷ", "1e", "--1", "+-1",
-    "1..2", "00012", "0000", "9999", "10000", "99999999999", "2147483648", "9223372036854775808", "-", "–", "…", "true", "null",
+    "", "0", "-0", "-1", "1e308", "1e309", "-1e400", "1e-400", "nan", "NaN", "inf", "-inf", "1" * 400, "9" * 5000,
+    "0x10",
+    "1_000", "1,5", "1.5", "1.234", "1.234,56", "1,234.56", "1 234", "1\u202f234", "１２", "٣", "²", "½", "Ⅷ", "1e",
+    "--1", "+-1",
+    "1..2", "00012", "0000", "9999", "10000", "99999999999", "2147483648", "9223372036854775808", "-", "–", "…",
+    "true", "null",
     "999999-12", "0000-01", "2024-13", "2024-00", "1677-09", "2262-05", "9999-12", "2024-02-30",
 )  # fmt: skip
 WORDS = (
-    "", " ", "\u3000", "=1+1", "@SUM(A1)", "../../x", "/etc/passwd", "C:\\x", "CON", "a" * 300, "a" * 70_000, "\x00", "\x1b]0;x\x07",
-    "\u202e", "\ud7ff", "\U0001f600", "ı", "İ", "ß", "ſ", "K", "é", "é", "<script>", "{{x}}", "${x}", "%s", "{0}", "*", "[", "[!",
+    "", " ", "\u3000", "=1+1", "@SUM(A1)", "../../x", "/etc/passwd", "C:\\x", "CON", "a" * 300, "a" * 70_000, "\x00",
+    "\x1b]0;x\x07",
+    "\u202e", "\ud7ff", "\U0001f600", "ı", "İ", "ß", "ſ", "K", "é", "é", "<script>", "{{x}}", "${x}", "%s", "{0}", "*",
+    "[", "[!",
     "?", ".", "..", "None", "nan", "NULL", "#REF!", "inf", "NaT", "baseline", "month", "series", "value", "unit",
 )  # fmt: skip
 ENCODINGS = ("utf-16", "utf-16-le", "utf-32", "utf-8-sig", "cp1252", "cp932", "utf-7", "euc-jp", "cp037")
@@ -129,7 +135,10 @@ def _repacked(content: bytes, random: Random, words: Sequence[str]) -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
         names = old.namelist()
-        hit, kind = random.choice(names), random.choice(("damage", "damage", "damage", "damage", "lose", "rename", "bomb"))
+        hit, kind = (
+            random.choice(names),
+            random.choice(("damage", "damage", "damage", "damage", "lose", "rename", "bomb")),
+        )
         for name in names:
             part = old.read(name)
             if name == hit and kind == "damage":
@@ -137,7 +146,9 @@ def _repacked(content: bytes, random: Random, words: Sequence[str]) -> bytes:
             if name == hit and kind == "bomb":
                 part += b" " * random.choice((10**5, 10**7))
             if name != hit or kind != "lose":
-                called = random.choice(("../" + name, "/" + name, "", "a\x00b", name.upper())) if kind == "rename" else name
+                called = (
+                    random.choice(("../" + name, "/" + name, "", "a\x00b", name.upper())) if kind == "rename" else name
+                )
                 new.writestr(zipfile.ZipInfo(called, date_time=(2020, 1, 1, 0, 0, 0)), part, zipfile.ZIP_DEFLATED)
     return made.getvalue()
 

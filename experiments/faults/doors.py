@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from door_checks import WrongAnswer, check_line
+from door_checks import WrongAnswerError, check_line
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU_SECONDS, WALL_SECONDS = 20, 120
@@ -57,7 +57,7 @@ class Tally:
 
     def line(self) -> str:
         kinds = Counter(one.partition(" ")[0] for one in self.failures.elements())
-        wrong, slow = kinds.pop("WrongAnswer", 0), kinds.pop("TooSlow", 0)
+        wrong, slow = kinds.pop("WrongAnswerError", 0), kinds.pop("TooSlow", 0)
         cells = (self.door, self.inputs, self.read, self.refused, sum(kinds.values()), slow, wrong)
         return f"| {' | '.join(map(str, cells))} | {self.slowest:.2f} | {self.seconds:.0f} |"
 
@@ -88,8 +88,8 @@ def limited() -> Iterator[None]:
 
 def where(error: BaseException) -> str:
     """Kind and last place in the package (else anywhere) of an error; the words of what came out wrong."""
-    if isinstance(error, WrongAnswer):
-        return f"WrongAnswer {' '.join(str(error).split())[:160]}"
+    if isinstance(error, WrongAnswerError):
+        return f"WrongAnswerError {' '.join(str(error).split())[:160]}"
     frames = traceback.extract_tb(error.__traceback__)
     ours = [one for one in frames if f"{os.sep}forecasting{os.sep}" in one.filename] or frames
     last = ours[-1] if ours else None
