@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import sys
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -299,7 +300,7 @@ def _units(random: Random) -> None:
     said = random.choice(
         (*japan_customs.UNITS, "GT", "PR", "KGS", "M/T", "tonnes", "kl", "", " ", "千KL", "ＭＴ", "kg")
     )
-    given = japan_customs.UNITS.get(said.strip().upper())
+    given = japan_customs.UNITS.get(unicodedata.normalize("NFKC", said).strip().upper())
     if kind == "pc":
         content = customs.pc_file([("2", "3050103", "224", said, {7: (amount, 5), 8: (1, 1)})], 2025)
         one = japan_customs_files.SOURCE
