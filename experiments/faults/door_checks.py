@@ -20,5 +20,5 @@ def check_line(said: str) -> None:
 
 def check_text(text: str) -> None:
     """What is shown in a terminal moves no cursor."""
-    if strange := [one for one in text if not one.isprintable() and one not in "\n\xa0\u202f\u3000"]:
+    if strange := [one for one in text if not one.isprintable() and one not in "\n\xa0\u202f\u3000\ufeff"]:
         raise WrongAnswerError(f"unprintable {strange[0]!r} in what is shown")

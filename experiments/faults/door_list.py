@@ -45,6 +45,7 @@ from forecasting import (
 from forecasting.catalogue import Catalogue
 from forecasting.cli import main as command
 from forecasting.cli.scenario_view import scenario_text
+from forecasting.cli.terminal import plain
 from forecasting.errors import ForecastingError
 from forecasting.models import MODELS, forecaster
 from forecasting.observations import to_panel, with_derived
@@ -385,7 +386,7 @@ def _scenario() -> Callable[[Path], None]:
     def read(path: Path) -> None:
         scenario = scenario_file.read_scenario(path, sources)
         made_ready = scenario_ready.ready(scenario, dataset.catalogue, last, ("usd_jpy",))
-        check_text(scenario_text(scenario, 100, made_ready.series))
+        check_text(plain(scenario_text(scenario, 100, made_ready.series)).plain)
         scenarios.horizon_for([scenario], dataset.panel.cutoff)
         scenarios.normal_levels(made_ready.scenario, dataset)
         for one in made_ready.scenario.assumptions:

@@ -24,7 +24,7 @@ with atheris.instrument_imports(include=["forecasting"]):
     from forecasting.sources.base import Raw
     from forecasting.sources.registry import SOURCES, source
 
-import answers_made as made
+import answers_made as made  # noqa: E402
 
 READERS = {
     "user_file": user_file.read_observations,
