@@ -124,8 +124,7 @@ def _put(content: bytes, path: Path) -> None:
 
 def parts(folder: Path) -> tuple[Path, ...]:
     """The parts of a data folder, oldest day first, without those that were given up."""
-    given_up = folder / VINTAGES / GIVEN_UP
-    names = set(given_up.read_text(encoding="utf-8").split()) if given_up.is_file() else set()
+    names = _given_up(folder)
     found = sorted((folder / VINTAGES).glob("part-*.parquet"))
     if strange := next((one for one in found if not PART.fullmatch(one.name)), None):
         raise DataError(f"{strange} is no part of the store: its name is not part-DAY-HASH.parquet; move it elsewhere.")
@@ -150,7 +149,10 @@ def verified(folder: Path) -> tuple[Path, ...]:
 
 def _given_up(folder: Path) -> set[str]:
     path = folder / VINTAGES / GIVEN_UP
-    return set(path.read_text(encoding="utf-8").split()) if path.is_file() else set()
+    try:
+        return set(path.read_text(encoding="utf-8-sig").split()) if path.is_file() else set()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as UTF-8 text: write one name of a part a line.") from error
 
 
 def _state(path: Path) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -29,6 +28,7 @@ from forecasting.models.orders import (
 )
 from forecasting.models.season import NONE, Adjusted, adjusted, find_season
 from forecasting.panel import Panel
+from forecasting.toml_table import MONTH
 from forecasting.transform import Transform
 
 DRAWS = 16  # of the parameters, each followed by its share of the paths
@@ -61,7 +61,7 @@ class Sarima:
     def __post_init__(self) -> None:
         Sought.named(self.outliers)
         for month in self.breaks:
-            if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", str(month)):
+            if not MONTH.fullmatch(str(month)):
                 raise ModelError(f"sarima: a break is a month such as 2022-03; found {month!r}.")
 
     def fit(self, panel: Panel) -> FittedEach:
