@@ -49,7 +49,7 @@ CATALOGUE = Catalogue(
         Series("s1", "one", "units", core=True),
         Series("s2", "two", "units", parent="s1", core=True),
         Series("both", "sum", "units", formula="sum", terms=("s0", "s1"), core=True),
-        Series("price", "ratio", "units", formula="ratio", terms=("s0", "s1")),
+        Series("price", "ratio", "units/units", formula="ratio", terms=("s0", "s1")),
     )
 )
 GOODS = Catalogue(
