@@ -106,10 +106,9 @@ def _record(client: Any, uri: str, done: Result, per_series_runs: bool, until: f
         clean = cleaner()
         page = clean(report(numbers)).encode()
         made = sheets(numbers, missing, page, clean)
+        _describe(client, experiment, numbers)  # first: once every run is there, nobody comes back to it
         _write_all(client, experiment, done, made, until, done.name)
     mark_latest(client, experiment, table_digest(done))
-    if missing:
-        _describe(client, experiment, numbers)
     if per_series_runs:
         _record_series(client, uri, numbers, until)
     if missing or per_series_runs:

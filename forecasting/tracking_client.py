@@ -63,6 +63,7 @@ def session(uri: str, wait_seconds: float = 600.0) -> Iterator[Any]:
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
+            base.found(uri)
             yield MlflowClient(tracking_uri=uri)
         except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
             # What follows is requests' own account of every attempt.

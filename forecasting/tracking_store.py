@@ -146,6 +146,25 @@ def _wait_for(handle: int, seconds: float) -> None:
 # --- The database ----------------------------------------------------------------------------------------
 
 
+def found(uri: str) -> None:
+    """Make the tables of a new SQLite store beside its place, and move it there whole; the caller writes alone.
+
+    MLflow makes them in some hundred steps that are no transaction: one killed between two can neither be used nor
+    upgraded afterwards.
+    """
+    file = database_file(uri)
+    if file is None or file.exists() or not file.parent.is_dir():
+        return
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    made = file.with_name(f".tradecast-{file.name}.new")
+    for left in (made, made.with_name(f"{made.name}-journal")):  # by one that was killed
+        left.unlink(missing_ok=True)
+    SqlAlchemyStore(f"sqlite:///{made}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
+    made.replace(file)
+
+
 def experiments(uri: str) -> dict[str, str]:
     """Ids of the experiments by name, read from the database without MLflow, which takes seconds to import."""
     rows = _rows(uri, "SELECT name, experiment_id FROM experiments WHERE lifecycle_stage = 'active' ORDER BY name")

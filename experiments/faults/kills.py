@@ -503,9 +503,7 @@ class Campaign:
 
     def at_write(self, journey: Journey, at: int) -> None:
         what = self.told[journey.name].points[at - 1]
-        self.kill(
-            journey, f"write {at} ({what})", lambda home: wait(start(home, journey.words, at), LONGEST_SECONDS)
-        )
+        self.kill(journey, f"write {at} ({what})", lambda home: wait(start(home, journey.words, at), LONGEST_SECONDS))
 
     def at_random(self, journey: Journey, share: float, of_worker: bool) -> None:
         after = share * self.told[journey.name].seconds
@@ -544,7 +542,9 @@ def new_store(root: Path) -> Path:
     if not made.is_file():
         code = "from forecasting import tracking_client as t, tracking_store as s\n"
         code += "u = s.tracking_uri()\nwith t.session(u) as c: c.search_experiments()"
-        done = os.waitstatus_to_exitcode(os.system(f"cd {home} && TRADECAST_HOME={home} PYTHONPATH={OURS} {sys.executable} -c '{code}'"))
+        done = os.waitstatus_to_exitcode(
+            os.system(f"cd {home} && TRADECAST_HOME={home} PYTHONPATH={OURS} {sys.executable} -c '{code}'")
+        )
         made = home / "mlflow.db"
     if done != 0 or not made.is_file():
         raise SystemExit(f"no empty database could be made: {said(home)}")
