@@ -281,13 +281,14 @@ def _short(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def _clear_half_written(client: Any, experiment: str, but: str) -> None:
-    """Runs (``but`` one) and models that a killed promotion left; nobody else writes now."""
-    for run in client.search_runs([experiment], filter_string="attributes.status = 'RUNNING'"):
-        if run.info.run_id != but:
-            client.delete_run(run.info.run_id)
+    """Runs (``but`` one) and their models that a killed promotion left; nobody else writes now."""
+    found = client.search_runs([experiment], filter_string="attributes.status = 'RUNNING'")
+    begun = {run.info.run_id for run in found} - {but}
     for model in client.search_logged_models([experiment]):  # a filter by status finds nothing in 3.17
-        if model.status == "PENDING":
+        if model.status == "PENDING" or model.source_run_id in begun:
             client.delete_logged_model(model.model_id)
+    for run in begun:  # last: a run that is gone would not lead to its model again
+        client.delete_run(run)
 
 
 def _note(verdict: Verdict, tags: Mapping[str, str]) -> str:

@@ -204,7 +204,8 @@ def _check_clock(folder: Path, fresh: pd.DataFrame) -> None:
         newest = parts(folder)[-1]
         raise DataError(
             f"The clock says {now:%Y-%m-%d %H:%M} (UTC), but {newest} holds what was seen {last:%Y-%m-%d %H:%M}: set"
-            f" the clock; if it was wrong then, write the part's name into {newest.parent / GIVEN_UP} and ingest data/raw."
+            f" the clock; if it was wrong then, write the part's name into {newest.parent / GIVEN_UP} and ingest"
+            " data/raw again."
         )
 
 
