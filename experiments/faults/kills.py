@@ -10,8 +10,9 @@ of a worker. After each kill the same command runs to its end, and must leave ex
 
 Made equal before comparing, because a second run of anything differs in it: the home folder in texts; in MLflow ids,
 times of creation and the user; CPU seconds, where workers measure them (elsewhere CPU time stands still, as the clock
-does). Not compared: what SQLite has counted to plan its queries, the cache and finished parts but for their names, lock files, runs that MLflow lists as deleted,
-what a killed writer left under a name that no reader takes (.tradecast-*.part, *.new; counted and reported).
+does). Not compared: what SQLite has counted to plan its queries, the cache and finished parts but for their names,
+lock files, runs that MLflow lists as deleted, what a killed writer left under a name that no reader takes
+(.tradecast-*.part, *.new; counted and reported).
 
 One process imports everything once and forks a child a run. Needs POSIX.
 """
