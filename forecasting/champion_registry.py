@@ -62,7 +62,7 @@ class Past:
 def exists(uri: str | None = None) -> bool:
     """Whether there is a store at all: a file that is not there is not made by asking."""
     file = base.database_file(base.tracking_uri(uri))
-    return file is None or file.is_file()
+    return file is None or base.is_there(file)
 
 
 # --- Reading ---------------------------------------------------------------------------------------------
@@ -76,13 +76,16 @@ def agree(uri: str | None = None) -> tuple[dict[str, Champion], tuple[str, ...]]
 
 
 def _agree(client: Any, uri: str) -> tuple[dict[str, Champion], tuple[str, ...]]:
-    registered, here = _champions(client, uri), _store_name(uri)
+    registered, heard_of, here = *_champions(client, uri), _store_name(uri)
     try:
         said, mended = champion_file.read(), []
     except ForecastingError:
         said, mended = {}, [f"{champion_file.FILE} could not be read."]
     # What was registered in another store is not ours to judge.
     foreign = {group: one for group, one in said.items() if one.store != here}
+    # Nor is one of whose group the store has never heard: it is another store than the one that was written to.
+    unheard = {group: one for group, one in said.items() if group not in foreign and group not in heard_of}
+    foreign |= unheard
     own = {group: one for group, one in said.items() if group not in foreign}
     wanted = {group: one for group, one in registered.items() if group not in foreign}
     for group in sorted({*own, *wanted}):
@@ -91,6 +94,10 @@ def _agree(client: Any, uri: str) -> tuple[dict[str, Champion], tuple[str, ...]]
                           f"{_name(wanted.get(group))}; mended.")  # fmt: skip
     if mended:
         champion_file.write({**foreign, **wanted})
+    mended += [
+        f"{group}: {champion_file.FILE} says {_name(one)}, of which {here} knows nothing; kept. Was the store lost?"
+        for group, one in unheard.items()
+    ]
     return {**foreign, **wanted}, tuple(mended)
 
 
@@ -98,16 +105,17 @@ def _name(one: Champion | None) -> str:
     return f"{one.model} (version {one.version})" if one else "nobody"
 
 
-def _champions(client: Any, uri: str) -> dict[str, Champion]:
-    found = {}
+def _champions(client: Any, uri: str) -> tuple[dict[str, Champion], set[str]]:
+    """Champions by group, and every group that has a registered model."""
+    found, heard_of = {}, set()
     for model in client.search_registered_models(filter_string=f"name LIKE '{PREFIX}%'", max_results=1000):
-        number = dict(model.aliases).get(ALIAS)
+        number, group = dict(model.aliases).get(ALIAS), model.name.removeprefix(PREFIX)
+        heard_of.add(group)
         if number is not None:
-            group = model.name.removeprefix(PREFIX)
             version = client.get_model_version(model.name, number)
             _mark_done(client, version)
             found[group] = _champion(group, version, uri)
-    return found
+    return found, heard_of
 
 
 def _mark_done(client: Any, version: Any) -> None:
@@ -217,8 +225,12 @@ def _same_evidence(client: Any, present: Champion, tags: Mapping[str, str], here
     """Promoted already, by the same table on the same data."""
     if present.store != here:
         return False
-    found = client.get_model_version(PREFIX + present.group, str(present.version)).tags
-    return all(found.get(one) == tags[one] for one in ("model", "settings", "table", "data", "tradecast"))
+    evidence = ("model", "settings", "table", "data", "tradecast")
+    return any(
+        all(version.tags.get(one) == tags[one] for one in evidence)
+        for version in client.search_model_versions(f"name = '{PREFIX}{present.group}'")
+        if int(version.version) == present.version
+    )
 
 
 def _register(

@@ -66,9 +66,8 @@ def session(uri: str, wait_seconds: float = 600.0) -> Iterator[Any]:
             base.found(uri)
             yield MlflowClient(tracking_uri=uri)
         except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
-            # What follows is requests' own account of every attempt.
-            reason = without_password(" ".join(str(error).split())).split(" failed with exception ")[0][:300]
-            raise TrackingError(f"The tracking store {without_password(uri)} failed: {reason}.") from error
+            said = without_password(base.reason(error))
+            raise TrackingError(f"The tracking store {without_password(uri)} failed: {said}.") from error
 
 
 @contextlib.contextmanager
