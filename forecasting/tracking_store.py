@@ -126,7 +126,12 @@ def reason(error: BaseException) -> str:
     """What a database or MLflow said, without its statement and links, and what to do where that is known."""
     said = " ".join(str(getattr(error, "orig", None) or error).split())
     # What follows is SQLAlchemy's account of the statement, or requests' own of every attempt.
-    said = said.split(" [SQL: ")[0].split(" failed with exception ")[0][:300].rstrip(".")
+    said = (
+        said.rpartition("occurring prematurely) ")[2]
+        .split(" [SQL: ")[0]
+        .split(" failed with exception ")[0][:300]
+        .rstrip(".")
+    )
     return "; ".join([said, *(remedy for words, remedy in REMEDIES.items() if words in said)][:2])
 
 

@@ -49,6 +49,8 @@ LONGEST_SECONDS = 300.0
 LEAVE_SECONDS = 20.0
 SCHEMA_EVERY = 40
 State = dict[str, bytes]
+ACCOUNT = Path(tempfile.gettempdir(), f"tradecast-kills-{os.getpid()}.said")
+"""What the last run printed; not on the disk that may be full."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def prepare(root: Path, journey: Journey, store: Path) -> Path:
     for words in journey.before:
         done = wait(start(home, words), LONGEST_SECONDS)
         if done != 0:
-            raise SystemExit(f"{' '.join(words)} ended with {done}: {said(home)}")
+            raise SystemExit(f"{' '.join(words)} ended with {done}: {said()}")
     return home
 
 
@@ -160,7 +162,7 @@ def start(home: Path, words: Sequence[str], at: int = 0, count: Path | None = No
     try:
         os.setsid()
         os.chdir(home)
-        with home.with_suffix(".said").open("wb") as out:
+        with ACCOUNT.open("wb") as out:
             os.dup2(out.fileno(), 1)
             os.dup2(out.fileno(), 2)
         surroundings(home)
@@ -276,9 +278,10 @@ def wait(child: int, seconds: float) -> int:
     return -999
 
 
-def said(home: Path) -> str:
+def said() -> str:
+    """The end of what the last run printed."""
     with contextlib.suppress(OSError):
-        return " | ".join(home.with_suffix(".said").read_text(errors="replace").strip().splitlines()[-6:])[-700:]
+        return " | ".join(ACCOUNT.read_text(errors="replace").strip().splitlines()[-6:])[-700:]
     return ""
 
 
@@ -473,7 +476,7 @@ class Campaign:
                 code = wait(start(home, journey.words, count=home.with_suffix(".points")), LONGEST_SECONDS)
                 told.seconds = time.monotonic() - began
                 if code != 0:
-                    raise SystemExit(f"{journey.name}, undisturbed, ended with {code}: {said(home)}")
+                    raise SystemExit(f"{journey.name}, undisturbed, ended with {code}: {said()}")
                 ends.append(state(home, journey.named))
                 told.points = json.loads(home.with_suffix(".points").read_text())
         if found := differences(*ends):
@@ -499,16 +502,16 @@ class Campaign:
         told.kills[how.split()[0]] += 1
         with self.copy(template) as home:
             code = disturb(home)
-            first = said(home)
+            first = said()
             wrong = torn(home, before, after, journey.named)
             if code == -999:
                 wrong.append("it hung")
-            if "Traceback" in home.with_suffix(".said").read_text(errors="replace"):
+            if "Traceback" in ACCOUNT.read_text(errors="replace"):
                 wrong.append(f"traceback after the kill: {first}")
             told.left += sum(1 for one in home.rglob("*") if LEFT_OVER.fullmatch(one.relative_to(home).as_posix()))
             code = wait(start(home, journey.words), LONGEST_SECONDS)
             if code != 0:
-                wrong.append(f"run again it ended with {code}: {said(home)}")
+                wrong.append(f"run again it ended with {code}: {said()}")
             else:
                 wrong += differences(after, state(home, journey.named))
         if wrong:
@@ -597,13 +600,9 @@ def main() -> None:
     chosen = [one for one in JOURNEYS if not asked.journey or one.name in asked.journey]
     load_everything()
     with tempfile.TemporaryDirectory(prefix="tradecast-kills-") as folder:
-        root = Path(folder).resolve()
-        (root / "template").mkdir()
-        make_project(root / "template" / "project")
-        campaign = Campaign(root, new_store(root))
-        for journey in chosen:
-            campaign.begin(journey)
+        campaign = begun(Path(folder).resolve(), chosen)
         run(campaign, chosen, asked.kills, asked.every, stream(asked.seed, "kills").random)
+    ACCOUNT.unlink(missing_ok=True)
     text = table(list(campaign.told.values()))
     print(text)
     if asked.table:
@@ -621,6 +620,16 @@ def run(campaign: Campaign, chosen: Sequence[Journey], kills: int, every: int, r
     for turn in range(left):
         journey = chosen[turn % len(chosen)]
         campaign.at_random(journey, random(), journey.workers and turn // len(chosen) % 2 == 1)
+
+
+def begun(root: Path, chosen: Sequence[Journey]) -> Campaign:
+    """A campaign whose undisturbed runs are done."""
+    (root / "template").mkdir()
+    make_project(root / "template" / "project")
+    campaign = Campaign(root, new_store(root))
+    for journey in chosen:
+        campaign.begin(journey)
+    return campaign
 
 
 def worth_a_kill(points: Sequence[str]) -> list[int]:
