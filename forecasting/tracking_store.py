@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
 import socket
 import time
 from collections.abc import Iterator
@@ -191,9 +192,9 @@ def found(uri: str) -> None:
     from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    made = file.with_name(f".tradecast-{file.name}.new")
-    for left in (made, made.with_name(f"{made.name}-journal")):  # by one that was killed
+    for left in file.parent.glob(f".tradecast-{file.name}-*"):  # by one that was killed
         left.unlink(missing_ok=True)
+    made = file.with_name(f".tradecast-{file.name}-{secrets.token_hex(6)}.new")
     SqlAlchemyStore(f"sqlite:///{made}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
     made.replace(file)
 

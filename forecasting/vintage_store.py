@@ -212,7 +212,9 @@ def _check_clock(folder: Path, fresh: pd.DataFrame) -> None:
 def _note_newest(folder: Path) -> None:
     """Keep the names of the parts that no other has seen, so that one of them is missed when it is lost."""
     path, heads = folder / VINTAGES / NEWEST, _heads(folder)
-    if set(heads) != _named(path):
+    if set(heads) == _named(path):
+        return
+    with contextlib.suppress(DataError):  # the figures are kept already; the next update tries again
         _put("".join(f"{one}\n" for one in heads).encode(), path)
 
 

@@ -253,7 +253,7 @@ def test_killed_between_a_part_and_its_name_the_next_update_names_it(
 def test_a_clock_that_jumped_back_is_refused_before_an_old_figure_could_stand(folder: Path) -> None:
     add(folder, {"value": 1}, now=datetime(2026, 3, 1, tzinfo=UTC))
     before = files(folder)
-    with pytest.raises(DataError, match="The clock says 2026-01-02 00:00.*was seen 2026-03-01 00:00: set the clock"):
+    with pytest.raises(DataError, match=r"The clock says 2026-01-02 00:00.*was seen 2026-03-01 00:00: set the clock"):
         add(folder, {"value": 2}, now=datetime(2026, 1, 2, tzinfo=UTC))
     assert files(folder) == before
     add(folder, {"value": 2, "month": "2024-06"}, now=datetime(2026, 2, 28, 12, tzinfo=UTC))  # two updates at once
