@@ -1,6 +1,6 @@
 """kill -9 at every write and at random moments; then the same command must end as if nothing had happened.
 
-    python experiments/faults/kills.py --kills 300 [--journey NAME] [--seed N] [--table results.md]
+    python experiments/faults/kills.py --kills 300 [--journey NAME] [--seed N] [--minutes M] [--table results.md]
 
 For each journey (JOURNEYS: a setup, a command, what of its end state is compared) an undisturbed run gives the bytes
 to reach. Then a fresh copy of the same project is started again and again and killed: first once before every write
@@ -49,6 +49,7 @@ LONGEST_SECONDS = 300.0
 LEAVE_SECONDS = 20.0
 SCHEMA_EVERY = 40
 State = dict[str, bytes]
+Random = Callable[[], float]
 ACCOUNT = Path(tempfile.gettempdir(), f"tradecast-kills-{os.getpid()}.said")
 """What the last run printed; not on the disk that may be full."""
 
@@ -595,13 +596,18 @@ def main() -> None:
     parser.add_argument("--journey", action="append", choices=[one.name for one in JOURNEYS])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--every", type=int, default=1, help="only every n-th write, to look around quickly")
+    parser.add_argument("--minutes", type=float, help="stop after so long; then the kills come in random order")
     parser.add_argument("--table", type=Path, help="write the results there too")
     asked = parser.parse_args()
     chosen = [one for one in JOURNEYS if not asked.journey or one.name in asked.journey]
     load_everything()
     with tempfile.TemporaryDirectory(prefix="tradecast-kills-") as folder:
         campaign = begun(Path(folder).resolve(), chosen)
-        run(campaign, chosen, asked.kills, asked.every, stream(asked.seed, "kills").random)
+        draw = stream(asked.seed, "kills")
+        plan = planned(campaign, chosen, asked.kills, asked.every, draw.random)
+        if asked.minutes:
+            plan = [plan[at] for at in draw.permutation(len(plan))]
+        run(campaign, plan, time.monotonic() + 60 * (asked.minutes or 10**6))
     ACCOUNT.unlink(missing_ok=True)
     text = table(list(campaign.told.values()))
     print(text)
@@ -610,16 +616,39 @@ def main() -> None:
     sys.exit(1 if any(one.failures for one in campaign.told.values()) else 0)
 
 
-def run(campaign: Campaign, chosen: Sequence[Journey], kills: int, every: int, random: Callable[[], float]) -> None:
-    left = kills
-    for journey in (one for one in chosen if not one.workers):
-        for at in worth_a_kill(campaign.told[journey.name].points)[::every]:
-            if left:
-                campaign.at_write(journey, at)
-                left -= 1
-    for turn in range(left):
+@dataclass(frozen=True)
+class Kill:
+    """One kill of a journey: before its ``at``-th write, or (0) after this share of the undisturbed time."""
+
+    journey: Journey
+    at: int = 0
+    share: float = 0.0
+    of_worker: bool = False
+
+
+def planned(campaign: Campaign, chosen: Sequence[Journey], kills: int, every: int, random: Random) -> list[Kill]:
+    """Every write of each journey once, then random moments, journey by journey, until there are enough."""
+    plan = [
+        Kill(journey, at)
+        for journey in chosen
+        if not journey.workers
+        for at in worth_a_kill(campaign.told[journey.name].points)[::every]
+    ][:kills]
+    for turn in range(kills - len(plan)):
         journey = chosen[turn % len(chosen)]
-        campaign.at_random(journey, random(), journey.workers and turn // len(chosen) % 2 == 1)
+        plan.append(Kill(journey, 0, random(), journey.workers and turn // len(chosen) % 2 == 1))
+    return plan
+
+
+def run(campaign: Campaign, plan: Sequence[Kill], until: float) -> None:
+    for number, one in enumerate(plan, start=1):
+        if time.monotonic() > until:
+            print(f"The time is over after {number - 1} of {len(plan)} kills.", flush=True)
+            return
+        if one.at:
+            campaign.at_write(one.journey, one.at)
+        else:
+            campaign.at_random(one.journey, one.share, one.of_worker)
 
 
 def begun(root: Path, chosen: Sequence[Journey]) -> Campaign:
