@@ -1,8 +1,8 @@
 # Two commands: `make forecast` and `make test`. Both set up their own .venv on first use.
 PYTHON ?= python3
 BIN := .venv/bin
-# `make test EXTRAS=test,browser` also looks at the tracking page in a browser, if chromium is installed.
-EXTRAS ?= test
+# `make test EXTRAS=test,cluster,browser` also looks at the tracking page in a browser, if chromium is installed.
+EXTRAS ?= test,cluster
 
 .PHONY: forecast test clean
 

@@ -249,7 +249,7 @@ def _fold(
     x = held(data.x, cutoff) if experiment.hold_covariates else data.x
     future = Panel(chosen.learned, x).future(experiment.last(cutoff))
     shown_now = tuple(one for one in possible if one in shown)
-    return Fold(cutoff, chosen, core, below, shown_now, future, _scales(chosen.y, catalogue, shown_now))
+    return Fold(cutoff, chosen, core, below, shown_now, future, scales_of(chosen.y, catalogue, shown_now))
 
 
 def _modelled(
@@ -269,7 +269,7 @@ def _modelled(
     return chosen.modelled([one for one in chosen.core if one in tied]), ()
 
 
-def _scales(y: pd.DataFrame, catalogue: Catalogue, shown: tuple[str, ...]) -> pd.DataFrame:
+def scales_of(y: pd.DataFrame, catalogue: Catalogue, shown: tuple[str, ...]) -> pd.DataFrame:
     """Mean absolute and squared change on a year earlier by series and kind, of all months known."""
     pieces = []
     for kind, months in MONTHS_OF.items():
@@ -613,14 +613,25 @@ def _rows(task: Scoring, at: int, made: Forecast) -> pd.DataFrame:
     shown = tuple(one for one in fold.shown if one in there or set(closure([one], task.catalogue)) <= there)
     if not shown:
         return pd.DataFrame(columns=list(TABLE_COLUMNS))
-    kinds = all_totals(made, fold.plan.y, task.catalogue, shown)
-    table = forecast_table(made, kinds, task.catalogue)
-    cells = pd.concat([_cells(of, task.truth[kind]) for kind, of in kinds.items()], ignore_index=True)
+    table = beside_truth(made, fold.plan.y, task.catalogue, shown, task.truth, fold.scale)
+    return table.assign(experiment=task.experiment.name, cutoff=str(fold.cutoff))[list(TABLE_COLUMNS)]
+
+
+def beside_truth(
+    made: Forecast, y: pd.DataFrame, catalogue: Catalogue, series: tuple[str, ...],
+    truth: Mapping[str, pd.DataFrame], scale: pd.DataFrame,
+) -> pd.DataFrame:  # fmt: skip
+    """The forecast table of these series with actual, CRPS, PIT and scales, for every period of known truth.
+
+    ``y`` (T × n) is what was known at the cutoff; ``truth`` is made by ``truth_of``, ``scale`` by ``scales_of``.
+    """
+    kinds = all_totals(made, y, catalogue, series)
+    table = forecast_table(made, kinds, catalogue)
+    cells = pd.concat([_cells(of, truth[kind]) for kind, of in kinds.items()], ignore_index=True)
     table = table.merge(cells, on=["series", "kind", "period"], how="left").merge(
-        fold.scale, on=["series", "kind"], how="left"
+        scale, on=["series", "kind"], how="left"
     )
-    table = table.assign(experiment=task.experiment.name, cutoff=str(fold.cutoff))
-    return table.loc[table["actual"].notna(), list(TABLE_COLUMNS)]
+    return table[table["actual"].notna()]
 
 
 def _cells(of: Totals, truth: pd.DataFrame) -> pd.DataFrame:

@@ -107,26 +107,75 @@ def learn(
         )
     stretch, scores = _measured(rows, transforms)
     origins = rows.groupby("series")["cutoff"].nunique().to_dict()
-    short = (rows["months_known"] < SHORT_MONTHS).to_numpy()
     factors: dict[str, np.ndarray] = {}
     widened = set()
     for is_short in (True, False):
         members = [one for one in series if (months_known[one] < SHORT_MONTHS) is is_short]
         if not members:
             continue
-        pool = _alike(rows, short == is_short, [months_known[one] for one in members])
+        kind = _Kind.of(rows, stretch, is_short, [months_known[one] for one in members], horizon)
+        for one in members:
+            backing = kind.backing(origins.get(one, 0))
+            factors[one] = _widened(_increasing(kind.own.get(one, 1.0) * kind.table), backing)
+            widened |= {one} if backing < MIN_ORIGINS else set()
+    wide = rows.assign(score=scores).pivot_table(index=["cutoff", "step"], columns="series", values="score")
+    return Calibration(factors, {one: int(origins.get(one, 0)) for one in series}, wide, frozenset(widened))
+
+
+@dataclass(frozen=True)
+class Strata:
+    """Factors (h × 4) for series that left no errors of their own, by length of history; ``made`` past forecasts."""
+
+    short: np.ndarray
+    long: np.ndarray
+    made: int
+
+    def calibration(self, months_known: Mapping[str, int]) -> Calibration:
+        """The factors of each of these series."""
+        factors = {one: self.short if months < SHORT_MONTHS else self.long for one, months in months_known.items()}
+        return Calibration(factors, dict.fromkeys(factors, 0), pd.DataFrame(dtype=float))
+
+
+def learn_strata(
+    rows: pd.DataFrame, transforms: Mapping[str, Transform], months_known: Mapping[str, int], horizon: int
+) -> Strata:
+    """What ``learn`` learns of all series together, from a sample of them, for series that are not in it."""
+    nothing = _widened(np.ones((horizon, 4)), 0)
+    if rows.empty:
+        return Strata(nothing, nothing, 0)
+    stretch, _ = _measured(rows, transforms)
+    found = []
+    for is_short in (True, False):
+        months = [count for count in months_known.values() if (count < SHORT_MONTHS) is is_short]
+        kind = _Kind.of(rows, stretch, is_short, months or [0 if is_short else SHORT_MONTHS], horizon)
+        found.append(_widened(_increasing(kind.table), kind.backing(0)))
+    return Strata(found[0], found[1], _forecasts(rows))
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What past forecasts say of series of one length of history: factors (h × 4) and sizes of single series."""
+
+    table: np.ndarray
+    own: Mapping[str, float]
+    cutoffs: int
+    made: int
+
+    @classmethod
+    def of(
+        cls, rows: pd.DataFrame, stretch: np.ndarray, is_short: bool, months_known: Sequence[int], horizon: int
+    ) -> _Kind:
+        kind = (rows["months_known"] < SHORT_MONTHS).to_numpy() == is_short
+        pool = _alike(rows, kind, months_known)
         own, judged = _own_sizes(rows[pool], stretch[pool])
         table = _pooled(rows[pool], stretch[pool] / judged[:, None], horizon)
         cutoffs = rows.loc[pool, "cutoff"].nunique()
         made = _forecasts(rows[pool])
-        table = _calm_tails(table, max(cutoffs, made / FORECASTS_A_CUTOFF))
-        shared = min(cutoffs, MIN_ORIGINS - 1)
-        for one in members:
-            backing = max(origins.get(one, 0) or shared, MIN_ORIGINS * made // MANY)
-            factors[one] = _widened(_increasing(own.get(one, 1.0) * table), backing)
-            widened |= {one} if backing < MIN_ORIGINS else set()
-    wide = rows.assign(score=scores).pivot_table(index=["cutoff", "step"], columns="series", values="score")
-    return Calibration(factors, {one: int(origins.get(one, 0)) for one in series}, wide, frozenset(widened))
+        return cls(_calm_tails(table, max(cutoffs, made / FORECASTS_A_CUTOFF)), own, cutoffs, made)
+
+    def backing(self, origins: int) -> int:
+        """Past cutoffs behind the factors of a series that was forecast from so many."""
+        return max(origins or min(self.cutoffs, MIN_ORIGINS - 1), MIN_ORIGINS * self.made // MANY)
 
 
 def _alike(rows: pd.DataFrame, kind: np.ndarray, now: Sequence[int]) -> np.ndarray:

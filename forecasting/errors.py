@@ -6,7 +6,8 @@ ForecastingError            one line, exit code 2
 │   └── SourceError         a publisher that cannot be reached, or answers something else
 │       └── UnreachableError  a host to which no connection could be opened at all
 ├── ModelError              a model that cannot fit these data, by its name
-└── TrackingError           a tracking store that cannot be reached or used
+├── TrackingError           a tracking store that cannot be reached or used
+└── ComputeError            workers or a cluster that cannot be reached or used, or that lost a task
 """
 
 
@@ -36,3 +37,7 @@ class ModelError(ForecastingError):
 
 class TrackingError(ForecastingError):
     """A tracking store that cannot be reached or used; the results stay on disk."""
+
+
+class ComputeError(ForecastingError):
+    """Workers or a cluster that cannot be reached or used, or that lost a task which has to be there."""

@@ -399,7 +399,7 @@ class Cache:
 
 def cache_key(*parts: Any) -> str:
     """Hash of settings, digests and texts, of the library versions and of the code that decides numbers."""
-    return hashlib.sha256("\n".join((_surroundings(), *map(_canonical, parts))).encode()).hexdigest()
+    return hashlib.sha256("\n".join((_canonical(surroundings()), *map(_canonical, parts))).encode()).hexdigest()
 
 
 def source_digest(package: Path = PACKAGE) -> str:
@@ -413,9 +413,11 @@ def source_digest(package: Path = PACKAGE) -> str:
 
 
 @functools.cache
-def _surroundings() -> str:
-    versions = [f"{name} {_version(name)}" for name in DECIDING_PACKAGES]
-    return " ".join([platform.python_version(), platform.machine(), *versions, source_digest()])
+def surroundings() -> dict[str, str]:
+    """Everything about this process that may decide a number: equal surroundings, equal bytes."""
+    versions = {name: _version(name) for name in DECIDING_PACKAGES}
+    machine = {"Python": platform.python_version(), "machine": platform.machine()}
+    return {**machine, **versions, "tradecast's sources": source_digest()[:12]}
 
 
 def _version(package: str) -> str:

@@ -382,16 +382,16 @@ def _params(numbers: Numbers, model: str) -> dict[str, str]:
         "kind": numbers.kind,
     }
     made = about["models"].get(model, {})
-    own = {"forecaster": made.get("model", model), **dict(_flat(made.get("settings", {})))}
+    own = {"forecaster": made.get("model", model), **dict(flat(made.get("settings", {})))}
     return {
-        name: _text(value) for name, value in (shared | {f"set.{one}": value for one, value in own.items()}).items()
+        name: plain(value) for name, value in (shared | {f"set.{one}": value for one, value in own.items()}).items()
     }
 
 
-def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
+            yield from flat(value, f"{before}{name}.")
         else:
             yield metric_name(f"{before}{name}"), value
 
@@ -407,13 +407,13 @@ def _tags(numbers: Numbers, model: str) -> dict[str, str]:
         "digest": data_digest(result)[:16],
         "level": "model",
         "experiment_file": f"{result.name}.toml",
-        "versions": _text(result.about.get("versions") or {}),
+        "versions": plain(result.about.get("versions") or {}),
         "mlflow.user": "tradecast",  # MLflow's own choice would be the login name
         "mlflow.source.name": f"tradecast backtest {result.name}",
         "mlflow.source.type": "LOCAL",
     }
     if git.get("commit"):
-        tags |= {"mlflow.source.git.commit": str(git["commit"]), "git_dirty": _text(git.get("dirty"))}
+        tags |= {"mlflow.source.git.commit": str(git["commit"]), "git_dirty": plain(git.get("dirty"))}
     return tags
 
 
@@ -445,11 +445,11 @@ def month_end(month: str) -> int:
     return int(datetime(year, number, calendar.monthrange(year, number)[1], 12, tzinfo=UTC).timestamp() * 1000)
 
 
-def _text(value: Any) -> str:
+def plain(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_text(one)}" for name, one in value.items())
+        return ", ".join(f"{name} {plain(one)}" for name, one in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(_text, value))
+        return ", ".join(map(plain, value))
     if value is None or isinstance(value, bool):
         return "none" if value is None else "yes" if value else "no"
     return str(value)

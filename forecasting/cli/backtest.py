@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from forecasting.cli import options, panel
 from forecasting.errors import DataError
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ def run(
     workers: Annotated[int, typer.Option(help="Processes; 0: one a core. Never changes a number.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Instead of the seed in the file.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the result; of several experiments, a folder in it each.")
+        str | None, typer.Option(help="Folder for the result; of several experiments, a folder in it each.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Folder or URL of partitioned Parquet to backtest as a whole, into --out.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Fit everything again: use no finished part.")] = False,
     tracking_uri: Annotated[
@@ -59,17 +63,26 @@ def run(
     no_track: Annotated[
         bool, typer.Option("--no-track", help="Leave MLflow alone; track sync sends it later.")
     ] = False,
+    cluster: options.Cluster = None,
+    memory_limit: options.MemoryLimit = None,
+    time_limit: options.TimeLimit = None,
+    fail_fast: options.FailFast = False,
 ) -> None:
     """Run experiments; one that was stopped goes on where it was and gives the same table."""
     if workers < 0:
         raise DataError(f"--workers {workers}: give 0 (one a core) or more.")
+    spread = panel.Spread(workers, cluster, memory_limit, time_limit, fail_fast)
+    if data is not None:
+        _of_panel(experiments or [], data, out, seed, spread, tracking_uri, not no_track, dry_run or fresh)
+        return
+    spread.refuse_without_panel()
     from forecasting import backtests
     from forecasting.compute import default_workers
 
     processes = workers or default_workers()
     # All are checked before the first is fitted.
     read = [_read(_file(one), seed) for one in experiments or [DEFAULT]]
-    folders = _folders([one.name for one in read], out)
+    folders = _folders([one.name for one in read], None if out is None else Path(out))
     ready = [backtests.prepare(one, backtests.load(one)) for one in read]
     for prepared, folder in zip(ready, folders, strict=True):
         if dry_run:
@@ -82,6 +95,19 @@ def run(
             from forecasting import tracking
 
             print(tracking.record_or_say(folder, tracking_uri), file=sys.stderr)
+
+
+def _of_panel(
+    experiments: list[str], data: str, out: str | None, seed: int | None, spread: panel.Spread, uri: str | None,
+    track: bool, unwanted: bool,
+) -> None:  # fmt: skip
+    if len(experiments) != 1:
+        raise DataError('A partitioned panel needs one experiment file, with series = ["*"]: name it.')
+    if not panel.is_panel(data):
+        raise DataError(f"--data {data} is no folder or URL: name one file in the experiment, as data = ...")
+    if unwanted:
+        raise DataError("--dry-run and --fresh do not go with a partitioned panel: omit them.")
+    panel.backtest(_read(_file(experiments[0]), seed), data, out, spread, uri, track)
 
 
 @app.command("show")

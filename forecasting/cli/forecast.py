@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forecasting.cli import options
+from forecasting.cli import options, panel
 from forecasting.cli.output import say_written, write_table
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def forecast(
     as_of: options.AsOf = None,
     as_of_day: options.AsOfDay = None,
     revision_noise: options.RevisionNoise = False,
-    data: options.Data = None,
+    data: options.DataOrPanel = None,
     covariates: options.Covariates = None,
     hold_covariates: options.HoldCovariates = False,
     working_days: options.WorkingDays = False,
@@ -36,16 +37,39 @@ def forecast(
         str | None,
         typer.Option(help="A scenario by name or file: the forecast, the same if it comes true, the difference."),
     ] = None,
-    out: options.Out = None,
+    out: options.OutOrFolder = None,
     plot: options.Plot = None,
     explain: Annotated[bool, typer.Option(help="Show what each model chose and its diagnostics.")] = False,
     workers: options.Workers = 0,
     no_cache: options.NoCache = False,
+    cluster: options.Cluster = None,
+    memory_limit: options.MemoryLimit = None,
+    time_limit: options.TimeLimit = None,
+    fail_fast: options.FailFast = False,
 ) -> None:
     """Forecast months, quarters and fiscal years, with intervals calibrated on past forecasts."""
+    spread = panel.Spread(workers, cluster, memory_limit, time_limit, fail_fast)
+    if data is not None and panel.is_panel(data):
+        others = {
+            "as-of-day": as_of_day, "revision-noise": revision_noise, "covariates": covariates, "growth": growth,
+            "working-days": working_days, "scenario": scenario, "plot": plot, "explain": explain, "coverage": coverage,
+        }  # fmt: skip
+        options.check_counts(paths, workers)
+        panel.forecast(data, out, model, horizon, paths, seed, as_of, spread, {"SERIES": series, **others})
+        return
+    spread.refuse_without_panel()
     shown = options.coverages(coverage)
     asked = options.Asked(
-        tuple(series or ()), horizon, paths, seed, as_of, data, workers, not no_cache, as_of_day, revision_noise
+        tuple(series or ()),
+        horizon,
+        paths,
+        seed,
+        as_of,
+        None if data is None else Path(data),
+        workers,
+        not no_cache,
+        as_of_day,
+        revision_noise,
     )
     options.check_endings(out, plot)
     more = {

@@ -37,6 +37,26 @@ RevisionNoise = Annotated[
     ),
 ]
 Data = Annotated[Path | None, typer.Option(help="Your own CSV, Parquet or Excel file instead of the official figures.")]
+DataOrPanel = Annotated[
+    str | None,
+    typer.Option("--data", help="Your own CSV, Parquet or Excel file, or a folder or URL of partitioned Parquet."),
+]
+OutOrFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--out", help="File ending in .csv, .json, .parquet or .xlsx; - for csv on standard output; a folder or URL."
+    ),
+]
+Cluster = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler that runs partitioned panels, as tcp://host:8786.")
+]
+MemoryLimit = Annotated[str | None, typer.Option(help="What a worker of a partitioned panel may take; none: 1GiB.")]
+TimeLimit = Annotated[
+    float | None, typer.Option(help="Seconds that a model may take for one series of a partitioned panel; none: 60.")
+]
+FailFast = Annotated[
+    bool, typer.Option("--fail-fast", help="Stop a partitioned panel at the first series that fails; else go on.")
+]
 Covariates = Annotated[Path | None, typer.Option(help="File of covariates for sarima and boosting.")]
 HoldCovariates = Annotated[bool, typer.Option(help="Assume covariates stay at their last value.")]
 WorkingDays = Annotated[bool, typer.Option(help="Use Japan's working days a month as a covariate.")]

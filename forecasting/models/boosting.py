@@ -306,13 +306,14 @@ class FittedBoosting:
         """Place and paths (P × h) of each of these series."""
         months: pd.PeriodIndex = future.index  # type: ignore[assignment]
         centre, spread, sparse = self._centre(seen, future), self._own_spread(seen), _often_zero(seen.y)
-        whole = {kind: self.learned.errors.whole(len(months), kind) for kind in set(sparse.tolist())}
+        # By the months still to be forecast: what company a series ends later or earlier than must not matter.
+        whole = lru_cache(self.learned.errors.whole)
         for i, (at, last) in enumerate(zip(seen.at, seen.last, strict=True)):
             series, transform = self.panel.series[at], seen.transforms[i]
             given = known_cells(self.panel.y.iloc[:, at], months, transform)
             steps = len(months) - len(given)
             rng = stream(seed, self.settings.name, series, last)
-            shocks = seen.scale[i] * spread[i] * _draw(whole[sparse[i]][:, :steps], steps, paths, rng)
+            shocks = seen.scale[i] * spread[i] * _draw(whole(steps, bool(sparse[i])), steps, paths, rng)
             known_first = np.broadcast_to(given, (paths, len(given)))
             yield at, np.hstack([known_first, transform.inverse(centre[i] + shocks)])
 

@@ -1,0 +1,233 @@
+"""Partitioned panels: `tradecast forecast --data FOLDER --out FOLDER`, and the same for `backtest run`."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forecasting.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecasting.compute import Where
+    from forecasting.experiments_file import Experiment
+    from forecasting.partitioned import Request, Summary
+
+SECONDS_BETWEEN_LINES = 15.0
+SHOWN_REASONS = 5
+SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the work is spread, and what a series or a worker may take: options that only partitioned panels have."""
+
+    workers: int = 0
+    cluster: str | None = None
+    memory_limit: str | None = None
+    time_limit: float | None = None
+    fail_fast: bool = False
+
+    def refuse_without_panel(self) -> None:
+        """One file is forecast on this machine: DataError for an option that would do nothing."""
+        given = {
+            "--cluster": self.cluster, "--memory-limit": self.memory_limit, "--time-limit": self.time_limit,
+            "--fail-fast": self.fail_fast or None,
+        }  # fmt: skip
+        for option, value in given.items():
+            if value is not None:
+                raise DataError(
+                    f"{option} is for partitioned panels: give --data the folder or URL of one, or omit it."
+                )
+
+    def where(self) -> Where:
+        from forecasting.compute import Where, default_workers
+        from forecasting.partitioned import MEMORY_LIMIT
+
+        limit = bytes_of(self.memory_limit) if self.memory_limit else MEMORY_LIMIT
+        if self.cluster:
+            return Where(cluster=self.cluster)
+        on_linux = sys.platform.startswith("linux")
+        if self.memory_limit and not on_linux:
+            raise DataError("--memory-limit works on Linux only: omit it.")
+        return Where(self.workers or default_workers(), memory_limit=limit if on_linux else None)
+
+    @property
+    def seconds(self) -> float:
+        from forecasting.partitioned import SECONDS
+
+        if self.time_limit is not None and self.time_limit <= 0:
+            raise DataError(f"--time-limit {self.time_limit:g}: give seconds above 0.")
+        return self.time_limit or SECONDS
+
+
+def is_panel(data: str) -> bool:
+    """Whether --data names a folder or the URL of one, not a file."""
+    return "://" in data or Path(data).is_dir()
+
+
+def bytes_of(text: str) -> int:
+    """Bytes of a size such as 900MiB, 2G or 1.5GiB."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    size = int(float(found[1]) * SIZES[found[2].upper()]) if found else 0
+    if size < 300 << 20:
+        raise DataError(f"--memory-limit {text}: give a size such as 1GiB; a worker needs 300MiB at least.")
+    return size
+
+
+def forecast(
+    data: str, out: str | None, model: str | None, horizon: int | None, paths: int, seed: int, as_of: str | None,
+    spread: Spread, others: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Forecast every series of a partitioned panel from its last month."""
+    _refuse(others, "forecast")
+    from forecasting import partitioned
+    from forecasting.workflow import DEFAULT_MODEL, MAX_HORIZON
+
+    if horizon is not None and not 1 <= horizon <= MAX_HORIZON:
+        raise DataError(f"--horizon {horizon}: give 1 to {MAX_HORIZON} months.")
+    study = partitioned.study_of(model or DEFAULT_MODEL, horizon, paths, seed)
+    request = partitioned.Request(
+        study, *_folders(data, out), None, _month(as_of), spread.where(), spread.seconds, spread.fail_fast
+    )
+    _run(request)
+
+
+def backtest(experiment: Experiment, data: str, out: str | None, spread: Spread, uri: str | None, track: bool) -> None:
+    """Backtest every series of a partitioned panel from the cutoffs of an experiment."""
+    from forecasting import partitioned
+
+    request = partitioned.backtest_of(experiment, *_folders(data, out))
+    request = replace(request, where=spread.where(), seconds=spread.seconds, fail_fast=spread.fail_fast)
+    made = _run(request)
+    if track and not made.scores.empty:
+        from forecasting import tracking_panels
+
+        print(tracking_panels.record_or_say(experiment, request, made, uri), file=sys.stderr)
+
+
+def _run(request: Request) -> Summary:
+    from forecasting.partitioned import Watch, run
+
+    with Rate() as rate:
+        made = run(request, Watch(rate))
+    _show(request, made)
+    if made.lost:
+        again = "the same command does only what is missing"
+        print(f"{len(made.lost)} of {len(made.outcomes)} partitions were not done: {again}.", file=sys.stderr)
+        raise SystemExit(1)
+    return made
+
+
+def _folders(data: str, out: str | None) -> tuple[Any, Any]:
+    from forecasting.partitions import Folder
+
+    if out is None or out == "-":
+        raise DataError("A partitioned panel needs --out: the folder or URL that the results go to.")
+    if Path(out).is_file():
+        raise DataError(f"--out {out} is a file: name a folder.")
+    return Folder(data), Folder(out)
+
+
+def _refuse(others: Mapping[str, Any], command: str) -> None:
+    """Options that need one small panel in memory."""
+    for option, value in others.items():
+        if value:
+            raise DataError(f"--{option} does not go with a partitioned panel: {command} one file of it, or omit it.")
+
+
+def _month(text: str | None) -> pd.Period | None:
+    import pandas as pd
+
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
+        raise DataError(f"--as-of {text!r} is not a month: write it as 2026-05.")
+    return pd.Period(text, freq="M")
+
+
+# --- What is shown -----------------------------------------------------------------------------------------
+
+
+def _show(request: Request, made: Summary) -> None:
+    from forecasting.cli.console import console as make_console
+    from forecasting.cli.terminal import table_view
+
+    console = make_console()
+    series, forecast_ = int(made.total("series")), int(made.total("forecast"))
+    first, last = made.cutoffs[0], made.cutoffs[-1]
+    spans = f"from {last}" if first == last else f"from {len(made.cutoffs)} cutoffs, {first} to {last}"
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, emoji=False)
+
+    say(
+        f"{request.data.name}: {forecast_:,} of {series:,} series forecast {spans}, in {len(made.outcomes):,} files"
+        + (f" ({made.already:,} were finished already)" if made.already else "")
+        + f"; learned from {made.sample:,} series."
+    )
+    for line in made.remarks:
+        say(line)
+    if len(made.failures):
+        say(f"Without a forecast: {len(made.failures):,}, named in _failures.csv. Most often:")
+        for why, count in made.reasons(SHOWN_REASONS):
+            say(f"  {count:,} × {why}")
+    if not made.scores.empty:
+        console.print(table_view("Means over all forecasts", made.scores))
+    say(f"Source: {request.data.name}, as given.")
+    print(f"Written: {request.out.url}", file=sys.stderr)
+
+
+class Rate:
+    """A bar with rate, remaining time and failures on a terminal, plain lines in a log, always on standard error."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+        self.task: Any = None
+        self.stage = ""
+        self.began = self.said = time.monotonic()
+        self.from_ = 0
+
+    def __enter__(self) -> Rate:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (
+                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,} of {task.total:,}"),
+                TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[failed]}"),
+            )  # fmt: skip
+            self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def __call__(self, stage: str, done: int, total: int, failed: int) -> None:
+        now = time.monotonic()
+        if stage != self.stage:
+            self.stage, self.began, self.from_ = stage, now, done
+            if self.bar:
+                if self.task is not None:
+                    self.bar.remove_task(self.task)
+                self.task = self.bar.add_task(stage, total=total, completed=done, rate="", failed="")
+        rate = (done - self.from_) / max(now - self.began, 1e-9)
+        unit = "series/s" if stage == "Forecasting" else "/s"
+        told = f"{rate:,.1f} {unit}" if done > self.from_ else ""
+        lacking = f"{failed:,} without a forecast" if failed else ""
+        if self.bar:
+            self.bar.update(self.task, completed=done, total=total, rate=told, failed=lacking)
+        elif now - self.said > SECONDS_BETWEEN_LINES:
+            self.said = now
+            left = f"{(total - done) / rate:,.0f} s left" if rate > 0 else ""
+            print(
+                f"{stage}: " + ", ".join(filter(None, (f"{done:,} of {total:,}", told, left, lacking))), file=sys.stderr
+            )

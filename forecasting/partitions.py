@@ -1,0 +1,310 @@
+"""Partitioned Parquet: a folder or a URL of any fsspec store whose files each hold whole series.
+
+A file is a partition: long rows ``series, month, value`` and, if given, ``unit`` (``unique_id, ds, y`` are read as
+well). What is made of a partition goes to a file of the same name in another folder, written at once or not at all;
+its footer says what it was made from, so that a finished one is recognised without anything beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec  # type: ignore[import-untyped]
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from forecasting.errors import DataError
+from forecasting.store import write_bytes
+
+COLUMNS = (("series", "unique_id"), ("month", "ds"), ("value", "y"))
+FOOTER = b"tradecast"
+FIRST_MONTH, LAST_MONTH = (pd.Period(one, "M").ordinal for one in ("1900-01", "2199-12"))
+FEWEST_MONTHS = 3
+LONGEST_HOLE = 12
+LARGEST_SHARE_MISSING = 0.2
+LONGEST_NAME = 300
+MONTH_TEXT = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+BYTES_A_ROW = 150
+"""Memory that reading one row takes at its peak, measured: text ids, sorting, the table of months."""
+
+
+# --- Folders -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A local folder or the URL of one in a store that fsspec knows; a plain text, so that it travels."""
+
+    url: str
+
+    @property
+    def local(self) -> Path | None:
+        """The path, if it is on this machine."""
+        return Path(self.url.removeprefix("file://")) if _is_local(self.url) else None
+
+    @property
+    def name(self) -> str:
+        """Its last part, without where it lies."""
+        return self.url.rstrip("/").rsplit("/", 1)[-1]
+
+    def partitions(self) -> tuple[str, ...]:
+        """Names of all Parquet files, relative to the folder, in order; none whose parts begin with _ or a dot."""
+        try:
+            store, root = self._opened()
+            found = store.find(root)
+        except (OSError, ValueError, ImportError) as cause:
+            raise DataError(f"{self.url} cannot be listed: {_first_line(cause)}") from cause
+        names = [one[len(root) :].strip("/") for one in found if one.lower().endswith(".parquet")]
+        return tuple(sorted(one for one in names if not any(part[:1] in "_." for part in one.split("/"))))
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file."""
+        try:
+            store, root = self._opened()
+            return bytes(store.cat_file(f"{root}/{name}"))
+        except (OSError, ValueError) as cause:
+            raise DataError(f"{name} cannot be read: {_first_line(cause)}") from cause
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a file there at once: by renaming on a disk; an object store shows an object only when it is whole."""
+        if not name or any(part in ("", ".", "..") for part in name.replace("\\", "/").split("/")):
+            raise DataError(f"{name!r} is no name of a file inside a folder: rename the partition.")
+        if self.local is not None:
+            path = self.local / name
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as cause:
+                raise DataError(f"{path.parent} cannot be made: {cause.strerror or cause}.") from cause
+            write_bytes(content, path)
+            return
+        try:
+            store, root = self._opened()
+            store.pipe_file(f"{root}/{name}", content)
+        except (OSError, ValueError) as cause:
+            raise DataError(f"{name} was not written: {_first_line(cause)}") from cause
+
+    def footer(self, name: str) -> dict[str, Any] | None:
+        """What the footer of a file that we wrote says; None where there is none such."""
+        try:
+            store, root = self._opened()
+            with store.open(f"{root}/{name}", "rb") as file:
+                said = (pq.ParquetFile(file).schema_arrow.metadata or {}).get(FOOTER)
+            return dict(json.loads(said)) if said else None
+        except (OSError, ValueError):
+            return None
+
+    def _opened(self) -> tuple[Any, str]:
+        store, root = fsspec.core.url_to_fs(str(self.local) if self.local else self.url)
+        return store, root.rstrip("/")
+
+
+def _is_local(url: str) -> bool:
+    return "://" not in url or url.startswith("file://")
+
+
+def is_partitioned(data: str) -> bool:
+    """Whether this names a folder or a URL rather than one file."""
+    return not _is_local(data) or Path(data.removeprefix("file://")).is_dir()
+
+
+def _first_line(cause: BaseException) -> str:
+    text = " ".join(str(cause).split()) or type(cause).__name__
+    return (text if len(text) <= 300 else text[:300] + " …").rstrip(".") + "."
+
+
+# --- Reading a partition -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Series of one file: y (T × n, NaN = not published), their units, and why others were refused."""
+
+    y: pd.DataFrame
+    units: Mapping[str, str]
+    refused: Mapping[str, str]
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        return tuple(map(str, self.y.columns))
+
+
+def digest_of(content: bytes) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def rows_of(content: bytes, name: str) -> int:
+    """Rows of a Parquet file by its footer; DataError where it is damaged."""
+    try:
+        return int(pq.ParquetFile(io.BytesIO(content)).metadata.num_rows)
+    except (OSError, ValueError) as cause:
+        raise DataError(f"{name} is no whole Parquet file: {_first_line(cause)} Write it again.") from cause
+
+
+def parse(content: bytes, name: str) -> Partition:
+    """The series of a partition, in the order of their ids.
+
+    A file of the wrong form raises DataError; a series that cannot be forecast is refused alone, in words.
+    """
+    try:
+        return _parsed(pq.read_table(io.BytesIO(content)), name)
+    except DataError:
+        raise
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as cause:
+        raise DataError(f"{name} is no whole Parquet file: {_first_line(cause)} Write it again.") from cause
+
+
+def _parsed(table: pa.Table, name: str) -> Partition:
+    columns = _columns(table, name)
+    codes, series = _coded(table[columns["series"]], name)
+    months = _months(table[columns["month"]], name)
+    values = _numbers(table[columns["value"]], name)
+    units = _units(table, codes, len(series))
+    return _laid_out(series, codes, months, values, units)
+
+
+def _columns(table: pa.Table, name: str) -> dict[str, str]:
+    found = {}
+    for ours, theirs in COLUMNS:
+        there = [one for one in (ours, theirs) if one in table.column_names]
+        if not there:
+            raise DataError(
+                f"{name} lacks the column {ours} (or {theirs}); it has {', '.join(table.column_names[:8]) or 'none'}:"
+                " a partition holds long rows series, month, value and may name a unit."
+            )
+        found[ours] = there[0]
+    return found
+
+
+def _coded(column: pa.ChunkedArray, name: str) -> tuple[np.ndarray, list[str]]:
+    """Codes (N) of the sorted different ids."""
+    if column.null_count:
+        raise DataError(f"{name} has {column.null_count} rows without a series: name one in every row.")
+    codes, different = pd.factorize(column.cast(pa.string()).to_numpy(zero_copy_only=False))
+    order = np.argsort(different.astype(str), kind="stable")
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return place[codes], [str(different[at]) for at in order]
+
+
+def _months(column: pa.ChunkedArray, name: str) -> np.ndarray:
+    """Months since January 1970 (N); what is no month, or lies outside 1900 to 2199, is the least integer."""
+    if column.null_count:
+        raise DataError(f"{name} has {column.null_count} rows without a month: give one in every row.")
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = kind.value_type
+    if pa.types.is_temporal(kind) and not pa.types.is_time(kind):
+        days = column.cast(pa.timestamp("us")).to_numpy()
+        months = days.astype("datetime64[M]").astype(np.int64)
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        codes, texts = pd.factorize(column.to_numpy(zero_copy_only=False))
+        known = [pd.Period(one[:7], "M").ordinal if MONTH_TEXT.fullmatch(one[:7]) else None for one in texts]
+        if None in known:
+            wrong = texts[known.index(None)]
+            raise DataError(f"{name}: {wrong!r} is not a month: write dates, or texts such as 2026-08.")
+        months = np.array(known, dtype=np.int64)[codes]
+    else:
+        raise DataError(f"{name}: months are of type {kind}: write dates, or texts such as 2026-08.")
+    return months
+
+
+def _numbers(column: pa.ChunkedArray, name: str) -> np.ndarray:
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        raise DataError(f"{name}: values are of type {kind}: write numbers.")
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=float)
+
+
+def _units(table: pa.Table, codes: np.ndarray, n: int) -> list[set[str]]:
+    found: list[set[str]] = [set() for _ in range(n)]
+    if "unit" in table.column_names:
+        units = table["unit"].cast(pa.string()).fill_null("").to_numpy(zero_copy_only=False)
+        for code, unit in pd.DataFrame({"code": codes, "unit": units}).drop_duplicates().itertuples(index=False):
+            found[code].add(str(unit))
+    return found
+
+
+def _laid_out(
+    series: Sequence[str], codes: np.ndarray, months: np.ndarray, values: np.ndarray, units: Sequence[set[str]]
+) -> Partition:
+    """Rows as a table of months × series; what is wrong with a series keeps only that series out."""
+    refused: dict[str, str] = {}
+
+    def refuse(wrong: np.ndarray, why: str) -> None:
+        for code in np.unique(codes[wrong]):
+            refused.setdefault(series[code], why)
+
+    refuse((months < FIRST_MONTH) | (months > LAST_MONTH), "has a month outside 1900 to 2199")
+    refuse(np.isinf(values), "has an infinite value")
+    key = codes * 10_000 + np.clip(months - FIRST_MONTH, -1, 9_000)
+    order = np.argsort(key, kind="stable")
+    refuse(order[1:][key[order][1:] == key[order][:-1]], "has two values for a month")
+    for one, named in zip(series, units, strict=True):
+        if len(named) > 1:
+            refused.setdefault(one, f"has more than one unit, {' and '.join(sorted(named)[:2])}")
+        if not _is_name(one):
+            refused.setdefault(one, "has an id that is empty, longer than 300 characters or holds control characters")
+    good = np.array([one not in refused for one in series], dtype=bool)
+    known = good[codes] & ~np.isnan(values) if len(codes) else np.zeros(0, dtype=bool)
+    y, months_of = _table(codes[known], months[known], values[known], len(series))
+    for code, why in _not_monthly(y, good):
+        refused[series[code]] = why
+    kept = [at for at, one in enumerate(series) if one not in refused]
+    names = [series[at] for at in kept]
+    found = {series[at]: next(iter(units[at]), "") for at in kept}
+    return Partition(pd.DataFrame(y[:, kept], months_of, names), found, dict(sorted(refused.items())))
+
+
+def _table(codes: np.ndarray, months: np.ndarray, values: np.ndarray, n: int) -> tuple[np.ndarray, pd.PeriodIndex]:
+    first, last = (int(months.min()), int(months.max())) if len(months) else (0, -1)
+    y = np.full((last - first + 1, n), np.nan)
+    y[months - first, codes] = values
+    begin = pd.Period(ordinal=first, freq="M")
+    return y, pd.period_range(begin, periods=last - first + 1, freq="M")
+
+
+def _not_monthly(y: np.ndarray, good: np.ndarray) -> list[tuple[int, str]]:
+    """Series with too few values, too long a hole or too many, and what is said of them."""
+    found = []
+    known = ~np.isnan(y)
+    for at in map(int, np.flatnonzero(good)):
+        months = np.flatnonzero(known[:, at])
+        gaps = np.diff(months)
+        if len(months) < FEWEST_MONTHS:
+            found.append((at, f"has {len(months)} months with a value; {FEWEST_MONTHS} are needed"))
+        elif gaps.max() - 1 > LONGEST_HOLE:
+            found.append((at, f"has no value for {gaps.max() - 1} months in a row"))
+        elif gaps.sum() - len(gaps) > LARGEST_SHARE_MISSING * (gaps.sum() + 1):
+            found.append((at, f"lacks {gaps.sum() - len(gaps)} of {gaps.sum() + 1} months"))
+        elif not np.any(y[months, at]):
+            found.append((at, "is zero in every month"))
+    return found
+
+
+def _is_name(name: str) -> bool:
+    return 0 < len(name.strip()) <= LONGEST_NAME and not any(unicodedata.category(one)[0] == "C" for one in name)
+
+
+# --- Writing one -------------------------------------------------------------------------------------------
+
+
+def packed(table: pd.DataFrame, said: Mapping[str, Any]) -> bytes:
+    """A table as Parquet bytes, with what it was made from in its footer; the same table gives the same bytes."""
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    text = json.dumps(said, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), FOOTER: text.encode()})
+    buffer = io.BytesIO()
+    pq.write_table(arrow, buffer, compression="zstd")
+    return buffer.getvalue()
