@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import socket
 import time
 from collections.abc import Iterator
@@ -178,25 +177,6 @@ def _wait_for(handle: int, seconds: float) -> None:
 
 
 # --- The database ----------------------------------------------------------------------------------------
-
-
-def found(uri: str) -> None:
-    """Make the tables of a new SQLite store beside its place, and move it there whole; the caller writes alone.
-
-    MLflow makes them in some hundred steps that are no transaction: one killed between two can neither be used nor
-    upgraded afterwards.
-    """
-    file = database_file(uri)
-    if file is None or is_there(file) or not file.parent.is_dir():
-        return
-    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    for left in file.parent.glob(f".tradecast-{file.name}-*"):  # by one that was killed
-        left.unlink(missing_ok=True)
-    made = file.with_name(f".tradecast-{file.name}-{secrets.token_hex(6)}.new")
-    SqlAlchemyStore(f"sqlite:///{made}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
-    made.replace(file)
 
 
 def experiments(uri: str) -> dict[str, str]:
