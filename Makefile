@@ -1,10 +1,10 @@
 # Two commands: `make forecast` and `make test`. Both set up their own .venv on first use.
 PYTHON ?= python3
 BIN := .venv/bin
-# `make test EXTRAS=test,cluster,browser` also looks at the tracking page in a browser, if chromium is installed.
-EXTRAS ?= test,cluster
+# `make test EXTRAS=test,cluster,s3,browser` also looks at the tracking page in a browser, if chromium is installed.
+EXTRAS ?= test,cluster,s3
 
-.PHONY: forecast test clean
+.PHONY: forecast test audit clean
 
 forecast: .venv/.ready
 	@$(BIN)/tradecast forecast
@@ -15,6 +15,10 @@ test: .venv/.ready-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -n auto -rs
+
+# Needs the network, so it is no part of `make test`; says so and stays green where no advisory can be had.
+audit: .venv/.ready-audit
+	@$(BIN)/python .ci/audit.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "tradecast needs Python 3.11 to 3.13; this is " + sys.version.split()[0] + ". Name another: make forecast PYTHON=python3.12")'
@@ -28,6 +32,10 @@ test: .venv/.ready-test
 
 .venv/.ready-test: .venv/.ready
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+.venv/.ready-audit: .venv/.ready
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[audit]'
 	@touch $@
 
 clean:

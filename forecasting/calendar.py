@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pandas as pd
+
+
+@lru_cache(maxsize=64)
+def _holidays(country: str, first: int, last: int) -> np.ndarray:
+    """Public holidays of these years, as days."""
+    import holidays  # the tables of all countries take a while to load
+
+    years = range(first, last + 1)
+    return np.array(sorted(holidays.country_holidays(country, years=years)), dtype="datetime64[D]")
 
 
 def working_days(months: pd.PeriodIndex, country: str = "JP") -> pd.Series:
@@ -13,10 +24,7 @@ def working_days(months: pd.PeriodIndex, country: str = "JP") -> pd.Series:
     >>> working_days(pd.period_range("2024-05", "2024-05", freq="M")).tolist()
     [21.0]
     """
-    import holidays  # the tables of all countries take a while to load
-
-    years = range(months.min().year, months.max().year + 1)
-    closed = np.array(sorted(holidays.country_holidays(country, years=years)), dtype="datetime64[D]")
+    closed = _holidays(country, months.min().year, months.max().year)
     begin = months.to_timestamp().to_numpy().astype("datetime64[D]")
     end = (months + 1).to_timestamp().to_numpy().astype("datetime64[D]")
     return pd.Series(np.busday_count(begin, end, holidays=closed).astype(float), index=months, name="working_days")

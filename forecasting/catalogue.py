@@ -7,12 +7,14 @@ import fnmatch
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from graphlib import CycleError, TopologicalSorter
 
 import pandas as pd
 
 from forecasting.errors import CatalogueError
 
-FORMULAS = ("sum", "difference", "ratio", "rest")
+FORMULAS = {"sum": "two or more terms", "difference": "two terms", "ratio": "two terms", "rest": "one term"}
+TERMS = {"difference": 2, "ratio": 2, "rest": 1}
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Series:
                 f"{self.id}: formula {self.formula!r} with terms {' '.join(self.terms)!r} is not one of"
                 f" {', '.join(FORMULAS)} with its terms: mend data/catalogue.csv."
             )
+        if self.formula and len(self.terms) != TERMS.get(self.formula, len(self.terms)):
+            raise CatalogueError(
+                f"{self.id}: a {self.formula} has {FORMULAS[self.formula]}, found {len(self.terms)}: mend"
+                " data/catalogue.csv."
+            )
 
     @property
     def derived(self) -> bool:
@@ -72,6 +79,46 @@ class Catalogue(Mapping[str, Series]):
             for needed in (*series.terms, *filter(None, [series.parent, series.within])):
                 if needed not in self._by_id:
                     raise CatalogueError(f"{series.id} refers to {needed}, which the catalogue does not list.")
+        for series in self.entries:
+            self._check_units(series)
+        self._check_ends()
+
+    def _check_units(self, series: Series) -> None:
+        """What is added up as it stands has one unit; a ratio has the unit of its terms."""
+        units = [self[term].unit for term in series.terms]
+        if series.formula == "ratio" and series.unit != "/".join(units):
+            raise CatalogueError(
+                f"{series.id} is in {series.unit}, but its terms give {'/'.join(units)}: mend its unit."
+            )
+        wholes = series.terms if series.formula in ("sum", "rest") else ()
+        for other in (*wholes, *filter(None, [series.parent])):
+            if self[other].unit != series.unit:
+                raise CatalogueError(
+                    f"{series.id} is in {series.unit}, but {other}, with which it adds up, is in {self[other].unit}:"
+                    " give both one unit."
+                )
+
+    def _check_ends(self) -> None:
+        """No series rests on itself, or is a part of itself."""
+        children: dict[str, list[str]] = {}
+        for one in self.entries:
+            if one.parent and not one.derived:
+                children.setdefault(one.parent, []).append(one.id)
+        rests = {
+            one.id: (*one.terms, *(children.get(one.terms[0], ()) if one.formula == "rest" else ()))
+            for one in self.entries
+            if one.derived
+        }
+        within = {one.id: {*filter(None, [one.parent, one.within])} for one in self.entries}
+        for one in self.entries:
+            for term in one.terms if one.formula == "sum" else ():
+                within[term].add(one.id)
+        for graph, what in ((rests, "rests on itself"), (within, "is a part of itself")):
+            try:
+                TopologicalSorter(graph).prepare()
+            except CycleError as error:
+                way = " → ".join(error.args[1][:6])
+                raise CatalogueError(f"{error.args[1][0]} {what}: {way}: mend data/catalogue.csv.") from error
 
     def __getitem__(self, series: str) -> Series:
         return self._by_id[series]

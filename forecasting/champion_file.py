@@ -79,11 +79,7 @@ def read() -> dict[str, Champion]:
     """Champions by group; none where there is no file."""
     try:
         found = json.loads(path().read_text(encoding="utf-8"))
-        known = {one.name for one in fields(Champion)}
-        return {
-            group: Champion(group=group, **{name: cell for name, cell in one.items() if name in known})
-            for group, one in found.items()
-        }
+        return {group: _champion(group, one) for group, one in found.items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as cause:
@@ -91,6 +87,19 @@ def read() -> dict[str, Champion]:
             f"{FILE} cannot be read ({' '.join(str(cause).split())}): `tradecast champion show` writes it anew,"
             " or name a --model."
         ) from cause
+
+
+def _champion(group: str, cells: Mapping[str, Any]) -> Champion:
+    """TypeError where a cell is missing or not of its kind."""
+    made = Champion(group=group, **{one.name: cells[one.name] for one in fields(Champion) if one.name in cells})
+    kinds = (
+        (str, ("model", "promoted", "backtest", "vintage", "why", "store", "forced")),
+        (int, ("version",)), (Mapping, ("settings",)), (int | float | None, ("skill",)),
+    )  # fmt: skip
+    for kind, names in kinds:
+        if wrong := next((one for one in names if not isinstance(getattr(made, one), kind)), ""):
+            raise TypeError(f"{group}: {wrong} is {getattr(made, wrong)!r}")
+    return made
 
 
 def write(champions: Mapping[str, Champion]) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from forecasting.catalogue import Catalogue
 from forecasting.observations import OBSERVATION_COLUMNS, STAGES, wide
+from forecasting.toml_table import MONTH
 
 SEVERITIES = ("error", "warning", "note")
 FINDING_COLUMNS = ("severity", "check", "series", "month", "found", "advice")
@@ -41,7 +42,6 @@ ADVICE = {
     "text": "fill in the cell",
     "std_error": "a standard error is positive, or empty where unknown",
 }
-MONTH = r"\d{4}-(0[1-9]|1[0-2])"
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _schema(rows: pd.DataFrame) -> Iterator[Finding]:
     schema = pa.DataFrameSchema(
         {
             "series": column("text", _is_text),
-            "month": column("month", lambda months: months.astype(str).str.fullmatch(MONTH)),
+            "month": column("month", lambda months: months.astype(str).str.fullmatch(MONTH.pattern)),
             "value": pa.Column(checks=[pa.Check(holds, error=check) for check, holds in values.items()]),
             "unit": column("text", _is_text),
             "stage": column("stage", lambda stages: stages.isin(STAGES)),

@@ -16,10 +16,10 @@ import traceback
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from forecasting.errors import ComputeError
 
@@ -86,11 +86,48 @@ def each(
 
     One worker without a memory limit is this process itself. Raises ComputeError for a cluster that cannot be used.
     """
+    with crew(where) as workers:
+        yield from workers.each(function, tasks, shared)
+
+
+@contextlib.contextmanager
+def crew(where: Where) -> Iterator[Crew]:
+    """Workers for several kinds of tasks, one after the other: they start once and leave with the block."""
     if where.cluster is not None:
-        return _on_cluster(function, tasks, where, shared)
-    if where.workers > 1 or where.memory_limit is not None:
-        return _in_processes(function, tasks, where, shared)
-    return ((place, _run(function, task, shared)) for place, task in enumerate(tasks))
+        if where.memory_limit is not None:
+            raise ComputeError(
+                "Workers of a cluster have a limit of their own: dask worker --memory-limit, and none here."
+            )
+        with _one_line_only(), _client(where.cluster) as client:
+            yield _OnCluster(client, where.cluster)
+    elif where.workers > 1 or where.memory_limit is not None:
+        if where.memory_limit is not None and not sys.platform.startswith("linux"):
+            raise ComputeError("A memory limit for workers works on Linux only: leave it out here.")
+        processes = _Processes(where)
+        try:
+            yield processes
+        finally:
+            processes.leave()
+    else:
+        yield _Here()
+
+
+class Crew(Protocol):
+    """Those who do tasks; ``each`` is as the function of that name."""
+
+    def each(
+        self, function: Callable[..., Result], tasks: Iterable[Task], shared: Any = None
+    ) -> Iterator[tuple[int, Result | Lost]]:
+        """Place and result of every task, as they are completed."""
+
+
+class _Here:
+    """This process itself."""
+
+    def each(
+        self, function: Callable[..., Result], tasks: Iterable[Task], shared: Any = None
+    ) -> Iterator[tuple[int, Result | Lost]]:
+        return ((place, _run(function, task, shared)) for place, task in enumerate(tasks))
 
 
 def _run(function: Callable[..., Result], task: Any, shared: Any) -> Result | Lost:
@@ -125,47 +162,70 @@ class _Raised:
     error: BaseException
 
 
-def _in_processes(
-    function: Callable[..., Result], tasks: Iterable[Task], where: Where, shared: Any
-) -> Iterator[tuple[int, Result | Lost]]:
+@dataclass(frozen=True)
+class _Work:
+    """What the tasks that follow are for: a function and what is shared, pickled."""
+
+    content: bytes
+
+
+@dataclass
+class _Processes:
     """Every worker has a pipe of its own and one task at a time: its death leaves no lock or queue broken."""
-    if where.memory_limit is not None and not sys.platform.startswith("linux"):
-        raise ComputeError("A memory limit for workers works on Linux only: leave it out here.")
-    todo = enumerate(tasks)
-    busy: dict[Connection, _Worker] = {}
 
-    def engage(worker: _Worker, task: tuple[int, Task]) -> None:
-        if not worker.begun:
-            _send(worker, (function, shared))
-        worker.place = task[0]
-        _send(worker, task[1])
+    where: Where
+    idle: list[_Worker] = field(default_factory=list)
 
-    try:
-        first = list(itertools.islice(todo, max(where.workers, 1)))
-        busy = {worker.pipe: worker for worker in (_start(where.memory_limit) for _ in first)}
-        for worker, task in zip(busy.values(), first, strict=True):
-            engage(worker, task)
-        while busy:
-            for pipe in wait(list(busy)):
-                worker = busy[pipe]  # type: ignore[index]
-                place, answer = worker.place, _answer(worker)
-                if isinstance(answer, _Ready):
-                    continue
-                if isinstance(answer, _Raised):
-                    raise answer.error
-                following = next(todo, None)
-                if following is None or isinstance(answer, Lost):
-                    _dismiss(busy.pop(worker.pipe))
-                if following is not None:
-                    worker = _start(where.memory_limit) if isinstance(answer, Lost) else worker
-                    busy[worker.pipe] = worker
-                    engage(worker, following)
-                yield place, answer
-    finally:
-        for worker in busy.values():  # only after an error or Ctrl-C: nobody wants their results
-            worker.process.kill()
-        for worker in busy.values():
-            _dismiss(worker)
+    def each(
+        self, function: Callable[..., Result], tasks: Iterable[Task], shared: Any = None
+    ) -> Iterator[tuple[int, Result | Lost]]:
+        todo = enumerate(tasks)
+        work = _Work(pickle.dumps((function, shared), pickle.HIGHEST_PROTOCOL))
+        busy: dict[Connection, _Worker] = {}
+        try:
+            for task in itertools.islice(todo, max(self.where.workers, 1)):
+                worker = self._told(work)
+                busy[worker.pipe] = worker
+                _engage(worker, task)
+            while busy:
+                for pipe in wait(list(busy)):
+                    worker = busy[pipe]  # type: ignore[index]
+                    place, answer = worker.place, _answer(worker)
+                    if isinstance(answer, _Ready):
+                        continue
+                    if isinstance(answer, _Raised):
+                        raise answer.error
+                    if isinstance(answer, Lost):
+                        _dismiss(busy.pop(worker.pipe))
+                    following = next(todo, None)
+                    if following is not None:
+                        worker = self._told(work) if isinstance(answer, Lost) else worker
+                        busy[worker.pipe] = worker
+                        _engage(worker, following)
+                    elif not isinstance(answer, Lost):
+                        self.idle.append(busy.pop(worker.pipe))
+                    yield place, answer
+        finally:
+            for worker in busy.values():  # only after an error or Ctrl-C: nobody wants their results
+                worker.process.kill()
+            for worker in busy.values():
+                _dismiss(worker)
+
+    def _told(self, work: _Work) -> _Worker:
+        """A worker, idle or new, that knows what its next tasks are for."""
+        worker = self.idle.pop() if self.idle else _start(self.where.memory_limit)
+        _send(worker, work)
+        return worker
+
+    def leave(self) -> None:
+        """All workers end."""
+        while self.idle:
+            _dismiss(self.idle.pop())
+
+
+def _engage(worker: _Worker, task: tuple[int, Any]) -> None:
+    worker.place = task[0]
+    _send(worker, task[1])
 
 
 def _start(memory_limit: int | None) -> _Worker:
@@ -216,18 +276,23 @@ def _serve(pipe: Connection, memory_limit: int | None) -> None:
 
         resource.setrlimit(resource.RLIMIT_DATA, (memory_limit, memory_limit))
     pipe.send(_Ready())
+    function, shared = None, None
     try:
-        try:
-            function, shared = pipe.recv()
-        except (MemoryError, ImportError, AttributeError) as error:
-            function, shared = functools.partial(_raise, error), None
         while True:
-            pipe.send_bytes(_pickled(_outcome(function, pipe.recv(), shared)))
+            message = pipe.recv()
+            if not isinstance(message, _Work):
+                pipe.send_bytes(_pickled(_outcome(function, message, shared)))  # type: ignore[arg-type]
+                continue
+            function, shared = None, None  # the one before leaves before the next one comes
+            try:
+                function, shared = pickle.loads(message.content)
+            except (MemoryError, ImportError, AttributeError) as error:
+                function = functools.partial(_raise, error)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
 
 
-def _raise(error: BaseException, task: Any) -> None:
+def _raise(error: BaseException, *_: Any) -> None:
     raise error
 
 
@@ -285,14 +350,17 @@ class _single_threaded_children:  # noqa: N801  reads as a statement
 # --- A cluster that exists -------------------------------------------------------------------------------
 
 
-def _on_cluster(
-    function: Callable[..., Result], tasks: Iterable[Task], where: Where, shared: Any
-) -> Iterator[tuple[int, Result | Lost]]:
+@dataclass(frozen=True)
+class _OnCluster:
     """Dask places tasks, and repeats those whose worker died as often as its ``allowed-failures`` says."""
-    if where.memory_limit is not None:
-        raise ComputeError("Workers of a cluster have a limit of their own: dask worker --memory-limit, and none here.")
-    with _one_line_only(), _client(str(where.cluster)) as client:
-        yield from _through(client, function, tasks, shared, str(where.cluster))
+
+    client: Any
+    address: str
+
+    def each(
+        self, function: Callable[..., Result], tasks: Iterable[Task], shared: Any = None
+    ) -> Iterator[tuple[int, Result | Lost]]:
+        return _through(self.client, function, tasks, shared, self.address)
 
 
 def _through(

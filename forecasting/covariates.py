@@ -26,7 +26,8 @@ def with_covariates(
     remarks = [f"Months before {start} are left out: {name} begins there."] if start > panel.months[0] else []
     for one in x:
         known = x[one].last_valid_index()
-        assert isinstance(known, pd.Period)
+        if not isinstance(known, pd.Period):
+            raise DataError(f"Covariate {one} of {name} ends before {start}, where the data begin: extend {name}.")
         if x.loc[:known, one].isna().any():
             hole = x.loc[:known, one].isna().idxmax()
             raise DataError(f"Covariate {one} of {name} has no value for {hole}: fill it.")

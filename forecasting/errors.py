@@ -10,9 +10,17 @@ ForecastingError            one line, exit code 2
 └── ComputeError            workers or a cluster that cannot be reached or used, or that lost a task
 """
 
+LONGEST = 1000
+
 
 class ForecastingError(Exception):
-    """What is wrong, what was found, what to do: in one line."""
+    """What is wrong, what was found, what to do: one line of at most LONGEST characters, all printable."""
+
+    def __str__(self) -> str:
+        line = " ".join(super().__str__().split())
+        if len(line) > LONGEST:  # what to do stands at the end
+            line = f"{line[: LONGEST - 301]}…{line[-300:]}"
+        return "".join(one if one.isprintable() else "\ufffd" for one in line)
 
 
 class CatalogueError(ForecastingError):

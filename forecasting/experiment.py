@@ -29,7 +29,7 @@ class Job:
     """One model on one series (or on the whole panel) from several cutoffs: what a worker gets.
 
     ``paths`` holds a number of paths for each forecast wanted of one fit: a model's own, and its share of a pool.
-    ``watched`` wants what was chosen at the last cutoff, and takes a numerical error for a mistake of ours.
+    ``watched`` takes a numerical error for a mistake of ours; ``described`` wants what was chosen at the last cutoff.
     """
 
     forecaster: Forecaster
@@ -39,6 +39,7 @@ class Job:
     paths: tuple[int, ...]
     seed: int
     watched: bool = True
+    described: bool = True
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def work(job: Job) -> Done:
         try:
             fitted = job.forecaster.fit(panel)
             forecasts.append(tuple(fitted.predict(future, paths, job.seed).select(wanted) for paths in job.paths))
-            if job.watched and panel is job.panels[-1]:
+            if job.described and panel is job.panels[-1]:
                 described = fitted.describe()
         except ForecastingError as error:
             forecasts.append(str(error))
@@ -132,7 +133,9 @@ def jobs_of(
 ) -> list[tuple[Job, list[int]]]:  # fmt: skip
     """Jobs with the places of their origins: one a series over all its cutoffs, or for global models one a half-year.
 
-    Choices inside a job are shared.
+    Choices inside a job are shared: orders, forms and trees are those of the last June or December. Parameters are
+    estimated anew at every origin, and those of ETS and SARIMA start from what the choice left (never from the origin
+    before), so that an origin says the same alone, after others and in any worker.
     """
     if getattr(part, "learns_across_series", False):
         halves: dict[tuple[int, bool], list[int]] = {}
@@ -141,14 +144,20 @@ def jobs_of(
                 # Choices are made anew from June's and December's data on.
                 halves.setdefault(((cutoff + 1).year, (cutoff + 1).month > 6), []).append(origin)
         shown = [_long_enough(part, panel) for panel in panels]
-        return [(_job(part, shown, origins, half, paths, seed, watched), half) for half in halves.values()]
+        jobs = [(_job(part, shown, origins, half, paths, seed, watched), half) for half in halves.values()]
+        return _described(jobs, len(origins) - 1)
     jobs = []
     for series in dict.fromkeys(one for _, _, wanted in origins for one in wanted):
         at = [i for i, (_, _, wanted) in enumerate(origins) if series in wanted]
         alone = {i: replace(panels[i], y=panels[i].y[[series]]) for i in at}
         only = {i: (origins[i][0], origins[i][1], (series,)) for i in at}
         jobs.append((_job(part, alone, only, at, paths, seed, watched), at))
-    return jobs
+    return _described(jobs, len(origins) - 1)
+
+
+def _described(jobs: list[tuple[Job, list[int]]], last: int) -> list[tuple[Job, list[int]]]:
+    """Only what was chosen at the last origin is ever asked for, and only where a forecast is."""
+    return [(replace(job, described=job.watched and at[-1] == last), at) for job, at in jobs]
 
 
 def _job(

@@ -18,7 +18,7 @@ from forecasting.models.base import Forecaster
 from forecasting.models.ensemble import Ensemble
 from forecasting.periods import next_full_quarter_end
 from forecasting.scores import REGIMES, SCORES, SKILLS, with_regime
-from forecasting.toml_table import TomlTable, nearest, read_toml
+from forecasting.toml_table import NAME, TomlTable, nearest, read_toml
 
 NEXT_QUARTER = "next_quarter"
 FIRST_PUBLISHED = "first_published"
@@ -28,7 +28,6 @@ MAX_STEP = 24
 WARM_UP = 12
 """Cutoffs before the first that only teach the calibration: as many as `tradecast forecast` learns from."""
 METRICS = ("skill", *SCORES, *(f"skill_{one}" for one in SKILLS))
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+()-]{0,39}")
 KEYS = (
     "name", "description", "data", "series", "covariates", "hold_covariates", "horizon", "cutoffs", "window", "panel",

@@ -16,6 +16,8 @@ import pandas as pd
 
 from forecasting.catalogue import Catalogue
 from forecasting.errors import DataError
+from forecasting.published_facts import FIGURE
+from forecasting.toml_table import MONTH
 
 FACT_COLUMNS = ("fact_id", "series", "period_start", "period_end", "measure", "value", "unit")
 VERDICTS = ("agrees", "conflicts", "untestable")
@@ -159,11 +161,19 @@ def _fact(row: dict, tables: Tables) -> Fact:
     series, measure = str(row["series"]), str(row["measure"])
     if measure not in MEASURES:
         raise DataError(f"{row['fact_id']}: measure {measure!r} is not one of {', '.join(MEASURES)}.")
-    start, end = (pd.Period(str(row[name]), "M") for name in ("period_start", "period_end"))
+    start, end = (_month(row, name) for name in ("period_start", "period_end"))
     text = str(row["value"]).strip()
     of = tables.whole(series) if measure == "share_pct" else ""
     text = text.removesuffix(".0") if isinstance(row["value"], float) else text
+    if not FIGURE.fullmatch(text):
+        raise DataError(f"{row['fact_id']}: value {text!r} is not a number such as -12.3.")
     return Fact(str(row["fact_id"]), Reading(series, start, end, measure, of), text, str(row["unit"]))
+
+
+def _month(row: dict, name: str) -> pd.Period:
+    if not MONTH.fullmatch(str(row[name])):
+        raise DataError(f"{row['fact_id']}: {name} {str(row[name])!r} is not a month such as 2024-08.")
+    return pd.Period(str(row[name]), "M")
 
 
 def _verdict(fact: Fact, facts: list[Fact], tables: Tables) -> dict:

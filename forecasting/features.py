@@ -85,12 +85,20 @@ def lag(z: np.ndarray, months: int) -> np.ndarray:
 
 def rolling_mean(z: np.ndarray, months: int) -> np.ndarray:
     """Mean of the known values among the last months, this one included (T × n)."""
+    return rolling_means(z, (months,))[months]
+
+
+def rolling_means(z: np.ndarray, windows: tuple[int, ...]) -> dict[int, np.ndarray]:
+    """Rolling means (T × n) by window; a longer one goes on from the sums of a shorter one."""
+    there, made = ~np.isnan(z), {}
+    values = np.where(there, z, 0.0)
     total, count = np.zeros_like(z), np.zeros_like(z)
-    for back in range(months):
-        past = lag(z, back)
-        total += np.nan_to_num(past)
-        count += ~np.isnan(past)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    for back in range(max(windows)):
+        total[back:] += values[: max(len(z) - back, 0)]
+        count[back:] += there[: max(len(z) - back, 0)]
+        if back + 1 in windows:
+            made[back + 1] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return made
 
 
 def seasonal_index(z: np.ndarray, month: int) -> np.ndarray:
@@ -98,42 +106,84 @@ def seasonal_index(z: np.ndarray, month: int) -> np.ndarray:
 
     ``month`` is that of the first row, 0 = January. Shrunk by how well old indices foretold the next year.
     """
-    weights = np.r_[0.5, np.ones(SEASON - 1), 0.5] / SEASON
-    deviation = lag(z, SEASON // 2) - sum(w * lag(z, back) for back, w in enumerate(weights))
-    index, years = np.zeros((SEASON, z.shape[1])), np.zeros((SEASON, z.shape[1]))
-    told, size = np.zeros(z.shape[1]), np.zeros(z.shape[1])
-    season = np.zeros((len(z), SEASON, z.shape[1]))
-    for at, seen in enumerate(deviation):
-        now = (at + month - SEASON // 2) % SEASON
-        old, again = index[now], ~np.isnan(seen) & (years[now] > 0)
-        told += np.where(again, np.nan_to_num(seen) * old, 0.0)
-        size += np.where(again, old**2, 0.0)
-        years[now] += ~np.isnan(seen)
-        gain = np.maximum(1 / np.maximum(years[now], 1), SEASON_GAIN)
-        index[now] = np.where(np.isnan(seen), old, old + gain * (seen - old))
-        season[at] = (index - index.mean(axis=0)) * _trust(told, size, years.min(axis=0))
-    return season
+    return Running(z, month, ()).upto(len(z)).season
+
+
+def smoothed_levels(d: np.ndarray, smoothing: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Exponential smoothing by each constant (T × a × n), and the constant that did best so far (T × n)."""
+    levels, best, smoothed = np.empty((len(d), len(smoothing), d.shape[1])), np.empty(d.shape, int), Smoothed(smoothing)
+    for at, seen in enumerate(d):
+        levels[at], best[at] = smoothed.after(seen)
+    return levels, best
+
+
+class Seasons:
+    """Seasonal indices of n series as they stand after the months so far."""
+
+    def __init__(self, n: int) -> None:
+        self.index, self.years = np.zeros((SEASON, n)), np.zeros((SEASON, n))
+        self.told, self.size = np.zeros(n), np.zeros(n)
+
+    def after(self, seen: np.ndarray, now: int) -> np.ndarray:
+        """Indices (12 × n) once the deviation (n, NaN = unknown) of this calendar month is seen."""
+        unknown, old, years = np.isnan(seen), self.index[now], self.years[now]
+        again = ~unknown & (years > 0)
+        self.told += np.where(again, seen * old, 0.0)
+        self.size += np.where(again, old**2, 0.0)
+        years += ~unknown
+        gain = np.maximum(1 / np.maximum(years, 1), SEASON_GAIN)
+        self.index[now] = np.where(unknown, old, old + gain * (seen - old))
+        return (self.index - self.index.mean(axis=0)) * _trust(self.told, self.size, self.years.min(axis=0))
+
+
+class Smoothed:
+    """Levels of n series by smoothing constant (a × n) as they stand after the months so far."""
+
+    def __init__(self, smoothing: tuple[float, ...]) -> None:
+        self.weights = np.array(smoothing)[:, None]
+        self.level, self.missed = np.array(np.nan), np.array(0.0)
+
+    def after(self, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Levels, and which constant (n) did best so far, once these values (n, NaN = unknown) are seen."""
+        level = np.where(np.isnan(self.level), seen, self.level)
+        error = seen - level
+        error = np.where(np.isnan(error), 0.0, error)
+        self.missed = FORGET * self.missed + np.abs(error)
+        self.level = level + self.weights * error
+        return self.level, self.missed.argmin(axis=0)
+
+
+class Running:
+    """What has to be followed along the months of z (T × n), up to ``done``; later rows of z may still be filled in.
+
+    ``season`` (T × 12 × n), z without it ``d``, its smoothed ``levels`` (T × a × n) and which is ``best`` (T × n).
+    """
+
+    def __init__(self, z: np.ndarray, month: int, smoothing: tuple[float, ...]) -> None:
+        self.z, self.month, self.done = z, month, 0
+        self.season, self.d = np.empty((len(z), SEASON, z.shape[1])), np.empty_like(z)
+        self.levels, self.best = np.empty((len(z), len(smoothing), z.shape[1])), np.empty(z.shape, dtype=int)
+        self._seasons, self._smoothed = Seasons(z.shape[1]), Smoothed(smoothing) if smoothing else None
+
+    def upto(self, done: int) -> Running:
+        """Go on until so many months are done."""
+        begin = max(self.done - SEASON, 0)
+        weights, z = np.r_[0.5, np.ones(SEASON - 1), 0.5] / SEASON, self.z[begin:done]
+        deviation = lag(z, SEASON // 2) - sum(w * lag(z, back) for back, w in enumerate(weights))
+        for at in range(self.done, done):
+            now = (at + self.month) % SEASON
+            self.season[at] = self._seasons.after(deviation[at - begin], (now - SEASON // 2) % SEASON)
+            self.d[at] = self.z[at] - self.season[at, now]
+            if self._smoothed:
+                self.levels[at], self.best[at] = self._smoothed.after(self.d[at])
+        self.done = done
+        return self
 
 
 def _trust(told: np.ndarray, size: np.ndarray, years: np.ndarray) -> np.ndarray:
     trust = np.clip(told / np.maximum(size, 1e-12), 0.0, 1.0)
     # after one whole year there is no evidence yet: half
     return np.where(years >= 2, trust, np.where(years == 1, np.maximum(trust, 0.5), 0.0))
-
-
-def smoothed_levels(d: np.ndarray, smoothing: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Exponential smoothing by each constant (T × a × n), and the constant that did best so far (T × n)."""
-    weights = np.array(smoothing)[:, None]
-    level = np.full((len(weights), d.shape[1]), np.nan)
-    missed = np.zeros_like(level)
-    levels, best = np.empty((len(d), *level.shape)), np.empty(d.shape, dtype=int)
-    for at, seen in enumerate(d):
-        level = np.where(np.isnan(level), seen, level)
-        error = np.nan_to_num(seen - level)
-        missed = FORGET * missed + np.abs(error)
-        level = level + weights * error
-        levels[at], best[at] = level, missed.argmin(axis=0)
-    return levels, best
 
 
 def typical_change(d: np.ndarray) -> np.ndarray:
@@ -151,24 +201,34 @@ def drift(z: np.ndarray) -> np.ndarray:
 
 def known(z: np.ndarray, month: int, declared: Declared) -> Known:
     """All that does not depend on the step, for every origin; ``month`` of the first row, 0 = January."""
-    season = seasonal_index(z, month)
-    months = (np.arange(len(z)) + month) % SEASON
-    d = z - season[np.arange(len(z)), months]
-    levels, best = smoothed_levels(d, declared.smoothing)
-    level = np.take_along_axis(levels, best[:, None], axis=1)[:, 0]
-    scale = typical_change(d)
+    return after(Running(z, month, declared.smoothing).upto(len(z)), declared, len(z))
+
+
+def after(done: Running, declared: Declared, rows: int) -> Known:
+    """What origins know that lie in the last so many rows done; all but the last one, as far as these rows say."""
+    here = slice(max(done.done - rows, 0), done.done)
+    z, d, levels = done.z[here], done.d[here], done.levels[here]
+    level = np.take_along_axis(levels, done.best[here, None], axis=1)[:, 0]
+    scale = typical_change(done.d[: done.done])[here]
+    means = rolling_means(z, tuple({*declared.windows, SEASON}))
     relative = {f"lag {k}": lag(z, k - 1) for k in declared.lags}
     relative |= {f"deseasonalised lag {k}": lag(d, k - 1) for k in declared.lags if k <= SEASON}
-    relative |= {f"mean of {w}": rolling_mean(z, w) for w in declared.windows}
-    relative["mean of the year before"] = lag(rolling_mean(z, SEASON), SEASON)
+    relative |= {f"mean of {w}": means[w] for w in declared.windows}
+    relative["mean of the year before"] = lag(means[SEASON], SEASON)
     relative |= {f"smoothed {a}": levels[:, at] for at, a in enumerate(declared.smoothing)}
     columns = {name: (values - level) / scale for name, values in relative.items()}
-    columns["drift"] = drift(z) / scale
-    columns["smoothing"] = best.astype(float)
-    columns["months known"] = np.cumsum(~np.isnan(z), axis=0).astype(float)
+    columns["drift"] = drift(done.z[: done.done])[here] / scale
+    columns["smoothing"] = done.best[here].astype(float)
+    columns["months known"] = np.cumsum(~np.isnan(done.z[: done.done]), axis=0)[here].astype(float)
     columns["typical change"] = scale
     columns["roughness"] = np.log(rolling_mean(np.abs(d - lag(d, 1)), SEASON) / scale + 1e-6)
-    return Known(z, level, scale, season, month, columns, declared.anchor)
+    month = (done.month + here.start) % SEASON
+    return Known(z, level, scale, done.season[here], month, columns, declared.anchor)
+
+
+def newest(done: Running, declared: Declared) -> Known:
+    """What the last month that is done knows: the last row of tables as short as its features allow."""
+    return after(done, declared, max(2 * SEASON, *declared.lags, *declared.windows))
 
 
 def design(what: Known, rows: Rows) -> dict[str, np.ndarray]:

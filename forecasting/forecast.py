@@ -52,6 +52,8 @@ class Forecast:
 
     def select(self, series: tuple[str, ...]) -> Forecast:
         """The same paths for these series, in this order."""
+        if series == self.series:
+            return self
         at = [self.series.index(one) for one in series]
         return replace(self, paths=self.paths[:, :, at], series=tuple(series), cutoff=tuple(self.cutoff[i] for i in at))
 

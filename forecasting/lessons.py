@@ -16,7 +16,7 @@ import pandas as pd
 
 from forecasting import calibration, pipeline
 from forecasting.calibration import Strata
-from forecasting.compute import Lost, Where, each
+from forecasting.compute import Crew, Lost
 from forecasting.errors import ForecastingError, ModelError
 from forecasting.experiment import NUMERICAL, Job, Origin, jobs_of, side_by_side, work
 from forecasting.experiments_file import Contender
@@ -247,17 +247,17 @@ def chunks(y: pd.DataFrame, study: Study, cutoffs: int) -> list[list[str]]:
 # --- Learning ----------------------------------------------------------------------------------------------
 
 
-def teach(study: Study, y: pd.DataFrame, cutoffs: Sequence[pd.Period], where: Where, progress: Progress) -> Lessons:
+def teach(study: Study, y: pd.DataFrame, cutoffs: Sequence[pd.Period], crew: Crew, progress: Progress) -> Lessons:
     """What the sample y (T × n) teaches about these cutoffs, learned only from what was known at each."""
     past = {one: _past(study, y, one) for one in cutoffs} if study.calibrate else {}
     earlier = {then for found in past.values() for then in found}
-    trees, troubles = _teach_trees(study, y, sorted({*cutoffs, *earlier}), where, progress)
+    trees, troubles = _teach_trees(study, y, sorted({*cutoffs, *earlier}), crew, progress)
     if not study.calibrate:
         return Lessons(tuple(Lesson(one) for one in cutoffs), trees, len(y.columns), troubles)
     steps = min(max(map(study.steps, cutoffs)), pipeline.CALIBRATION_HORIZON)
     until = {then: then + steps for then in sorted(earlier)}
     tasks = [_Sample(study, y[part], until) for part in chunks(y, study, max(len(until), 1))] if until else []
-    answers = _in_order(_errors, tasks, where, trees, progress)
+    answers = _in_order(_errors, tasks, crew, trees, progress)
     rows = pd.concat([one for one in answers if len(one)], ignore_index=True) if answers else pd.DataFrame()
     lessons = [_lesson(study, y, cutoff, past[cutoff], rows) for cutoff in cutoffs]
     return Lessons(tuple(lessons), trees, len(y.columns), troubles)
@@ -313,7 +313,7 @@ def _lesson(
 
 
 def _teach_trees(
-    study: Study, y: pd.DataFrame, cutoffs: Sequence[pd.Period], where: Where, progress: Progress
+    study: Study, y: pd.DataFrame, cutoffs: Sequence[pd.Period], crew: Crew, progress: Progress
 ) -> tuple[Trees, tuple[str, ...]]:
     """What learns across series, at every cutoff; a task is a half-year, whose cutoffs share their trees."""
     halves: dict[tuple[int, bool], list[pd.Period]] = {}
@@ -323,7 +323,7 @@ def _teach_trees(
     tasks = [_Half(part, study, y, tuple(half)) for part in learners for half in halves.values()]
     found: dict[Forecaster, dict[pd.Period, FittedBoosting]] = {part: {} for part in learners}
     troubles: list[str] = []
-    for task, fitted in zip(tasks, _in_order(_fit, tasks, where, None, progress), strict=True):
+    for task, fitted in zip(tasks, _in_order(_fit, tasks, crew, None, progress), strict=True):
         for cutoff, one in zip(task.cutoffs, fitted, strict=True):
             if isinstance(one, str):
                 troubles.append(f"{task.part.name}, {cutoff}: {one}")
@@ -356,11 +356,11 @@ def _fit(task: _Half) -> list[FittedBoosting | str]:
 
 
 def _in_order(
-    function: Callable[..., Any], tasks: Sequence[Any], where: Where, shared: Any, progress: Progress
+    function: Callable[..., Any], tasks: Sequence[Any], crew: Crew, shared: Any, progress: Progress
 ) -> list[Any]:
     """Results in the order of the tasks; all are needed, so that a lost one ends the work."""
     results: list[Any] = [None] * len(tasks)
-    for done, (at, result) in enumerate(each(function, tasks, where, shared), start=1):
+    for done, (at, result) in enumerate(crew.each(function, tasks, shared), start=1):
         if isinstance(result, Lost):
             raise ForecastingError(f"A task of learning was lost: {result.why}. Run the same command again.")
         results[at] = result

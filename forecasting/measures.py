@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from forecasting.toml_table import TomlTable, read_toml
+from forecasting.toml_table import MONTH, TomlTable, read_toml
 
 ACTORS = ("Japan", "Russia", "G7", "US", "EU", "companies")
 RECORDS = ("seen", "secondary", "unsourced")
@@ -26,7 +26,7 @@ KINDS = ("ban", "scale", "cap", "shift", "lift")
 SHARES = {"ban": (0.0, 1.0), "scale": (-1.0, 10.0), "lift": (0.0, 1.0)}
 """Kinds whose size is a percent text, and its bounds; the others are numbers in the target's unit."""
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*-\d{4}(-(0[1-9]|1[0-2]))?")
-DAY = re.compile(r"\d{4}-(0[1-9]|1[0-2])(-\d{2})?")
+DAY = re.compile(rf"{MONTH.pattern}(-[0-9]{{2}})?")
 PERCENT = re.compile(r"([+-]?\d+(?:\.\d+)?) ?%")
 HS = re.compile(r"\d{2,9}")
 MEASURE_KEYS = (

@@ -36,10 +36,12 @@ class Panel:
                 raise DataError(f"A panel's {name} is indexed by months; found {type(index).__name__}.")
             if len(index) and len(index) != (index[-1] - index[0]).n + 1:
                 raise DataError(f"A panel's {name} has months out of order or left out: reindex it first.")
-        if self.y.empty or self.y.notna().sum().min() == 0:
-            empty = [str(one) for one in self.y.columns[self.y.notna().sum() == 0]]
+        values = self.y.to_numpy(dtype=float)
+        known = ~np.isnan(values)
+        if self.y.empty or not known.any(axis=0).all():
+            empty = [str(one) for one in self.y.columns[~known.any(axis=0)]]
             raise DataError(f"No value is known for {', '.join(empty) or 'any series'} in these months.")
-        if not np.isfinite(self.y.to_numpy(dtype=float)[self.y.notna().to_numpy()]).all():
+        if np.isinf(values).any():
             raise DataError("A panel holds an infinite value: only finite values and NaN are allowed.")
 
     @property
@@ -57,13 +59,13 @@ class Panel:
 
     def last_known(self) -> pd.Series:
         """The last known month of each series (n)."""
-        known = self.y.notna().to_numpy()
+        known = ~np.isnan(self.y.to_numpy(dtype=float))
         return pd.Series(self.y.index[len(known) - 1 - known[::-1].argmax(axis=0)], index=self.y.columns)
 
     def ended(self) -> tuple[str, ...]:
         """Series whose last value is more than ``ENDED_MONTHS`` older than the panel's last month."""
-        quiet = self.y.iloc[-ENDED_MONTHS - 1 :].isna().all()
-        return tuple(str(one) for one in self.y.columns[quiet])
+        quiet = np.isnan(self.y.to_numpy(dtype=float)[-ENDED_MONTHS - 1 :]).all(axis=0)
+        return tuple(str(one) for one in self.y.columns[quiet]) if quiet.any() else ()
 
     def until(self, month: pd.Period) -> Panel:
         """The panel as a forecaster at this cutoff may see it; covariates are cut as well."""

@@ -21,7 +21,7 @@ import pandas as pd
 from forecasting import __version__, partitions, store
 from forecasting.backtests import beside_truth, scales_of, truth_of
 from forecasting.catalogue import Catalogue
-from forecasting.compute import Lost, Where, each
+from forecasting.compute import Crew, Lost, Where, crew
 from forecasting.errors import DataError, ForecastingError
 from forecasting.experiments_file import Contender, Experiment
 from forecasting.forecast import FORECAST_COLUMNS, QUANTILE_COLUMNS, Forecast
@@ -145,10 +145,15 @@ def run(request: Request, watch: Watch = Watch()) -> Summary:
     ``fail_fast``.
     """
     names = _partitions(request)
-    surveyed = list(_survey(request, names, watch))
+    with crew(request.where) as workers:
+        return _run(request, names, workers, watch)
+
+
+def _run(request: Request, names: Sequence[str], workers: Crew, watch: Watch) -> Summary:
+    surveyed = list(_survey(request, names, workers, watch))
     panel = _Panel.of(surveyed)
     cutoffs = _cutoffs(request, panel)
-    sample = _sample(request, panel, surveyed, watch)
+    sample = _sample(request, panel, surveyed, workers, watch)
     keys = {one.name: _key(request, one.digest, sample, cutoffs) for one in surveyed if not one.trouble}
     done = {one.name: one.outcome() for one in surveyed if one.name in keys and one.key == keys[one.name]}
     tasks = [_Task(request.study, request.data, request.out, one.name, one.digest, keys[one.name], request.seconds,
@@ -158,20 +163,26 @@ def run(request: Request, watch: Watch = Watch()) -> Summary:
     outcomes |= {one.name: Outcome(one.name, lost=one.trouble) for one in surveyed if one.trouble}
     if tasks:
         tell = lambda at, total: watch("Learning from a sample", at, total)  # noqa: E731
-        lessons = teach(request.study, sample, cutoffs, request.where, tell)
-        for outcome in _forecast_all(request, tasks, lessons, outcomes, panel.series, watch):
+        lessons = teach(request.study, sample, cutoffs, workers, tell)
+        for outcome in _forecast_all(request, workers, tasks, lessons, outcomes, panel.series, watch):
             outcomes[outcome.name] = outcome
     digest = hashlib.sha256(json.dumps(sorted(keys.items())).encode()).hexdigest()
     return _summarised(request, names, outcomes, cutoffs, len(sample.columns), len(done), digest, panel)
 
 
 def _forecast_all(
-    request: Request, tasks: Sequence[_Task], lessons: Lessons, before: Mapping[str, Outcome], total: int, watch: Watch
+    request: Request,
+    workers: Crew,
+    tasks: Sequence[_Task],
+    lessons: Lessons,
+    before: Mapping[str, Outcome],
+    total: int,
+    watch: Watch,
 ) -> Iterator[Outcome]:
     done = sum(one.series for one in before.values())
     failed = sum(one.failed for one in before.values())
     watch("Forecasting", done, total, failed)
-    for at, found in each(_forecast, tasks, request.where, lessons):
+    for at, found in workers.each(_forecast, tasks, lessons):
         outcome = Outcome(tasks[at].name, lost=f"{tasks[at].name}: {found.why}.") if isinstance(found, Lost) else found
         done, failed = done + outcome.series, failed + outcome.failed
         if request.fail_fast and (outcome.lost or outcome.first_failure):
@@ -223,10 +234,10 @@ def _partitions(request: Request) -> tuple[str, ...]:
     return names
 
 
-def _survey(request: Request, names: Sequence[str], watch: Watch) -> Iterator[_Surveyed]:
+def _survey(request: Request, names: Sequence[str], workers: Crew, watch: Watch) -> Iterator[_Surveyed]:
     tasks = [_Look(request.data, request.out, one, request.as_of, request.where.memory_limit) for one in names]
     found: list[_Surveyed | None] = [None] * len(tasks)
-    for done, (at, one) in enumerate(each(_look, tasks, request.where), start=1):
+    for done, (at, one) in enumerate(workers.each(_look, tasks), start=1):
         found[at] = _Surveyed(names[at], trouble=f"{names[at]}: {one.why}.") if isinstance(one, Lost) else one
         if request.fail_fast and found[at].trouble:  # type: ignore[union-attr]
             raise DataError(f"Stopped by --fail-fast: {found[at].trouble}")  # type: ignore[union-attr]
@@ -369,7 +380,9 @@ def _cutoffs(request: Request, panel: _Panel) -> tuple[pd.Period, ...]:
     return found
 
 
-def _sample(request: Request, panel: _Panel, surveyed: Sequence[_Surveyed], watch: Watch) -> pd.DataFrame:
+def _sample(
+    request: Request, panel: _Panel, surveyed: Sequence[_Surveyed], workers: Crew, watch: Watch
+) -> pd.DataFrame:
     """The series that are learned from (T × n), in the order of their ids."""
     chosen = panel.chosen(request.study.sample)
     tasks = []
@@ -379,7 +392,7 @@ def _sample(request: Request, panel: _Panel, surveyed: Sequence[_Surveyed], watc
             _Pick(request.data, surveyed[at].name, surveyed[at].digest, frozenset(map(int, ids)), request.as_of)
         )
     pieces = []
-    for done, (_, one) in enumerate(each(_pick, tasks, request.where), start=1):
+    for done, (_, one) in enumerate(workers.each(_pick, tasks), start=1):
         if isinstance(one, Lost):
             raise ForecastingError(f"The sample is not whole, {one.why}: run the same command again.")
         pieces.append(one)

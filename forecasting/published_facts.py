@@ -13,9 +13,12 @@ import pandas as pd
 
 from forecasting.catalogue import Catalogue
 from forecasting.errors import CatalogueError, DataError
+from forecasting.toml_table import MONTH, YEAR
 from forecasting.units import conversion
 
 FACT_COLUMNS = ("period", "series", "measure", "value", "unit", "source", "note")
+FIGURE = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,9})?")
+"""A number as printed; what is longer was never printed."""
 GROWTH = {"yoy": "level", "ytd_yoy": "ytd"}
 MEASURES = ("level", "ytd", *GROWTH, "share")
 
@@ -150,7 +153,7 @@ def _fact(row: dict[Any, str], catalogue: Catalogue) -> Fact:
 
 
 def _number(text: str) -> float:
-    if not re.fullmatch(r"[+-]?\d+(\.\d+)?", text):
+    if not FIGURE.fullmatch(text):
         raise ValueError(f"{text!r} is not a number such as -12.3.")
     return float(text)
 
@@ -197,17 +200,17 @@ def _terms(series: str, catalogue: Catalogue) -> tuple[tuple[str, float], ...]:
 def _months_of(period: str, running: bool, note: str) -> tuple[pd.Period, pd.Period]:
     """First and last month: ``2022-04`` (of a running total: January to then, or as the note says), ``2022``,
     ``2022-H1``, ``2022-Q1``, ``FY2022`` (April to March)."""
-    if found := re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", period):
+    if found := MONTH.fullmatch(period):
         month = pd.Period(period, "M")
         if not running:
             return month, month
         first = _first_of_note(note, month)
         return first or pd.Period(f"{month.year}-01", "M"), month
     for pattern, months in (
-        (r"FY(\d{4})()", 12),
-        (r"(\d{4})()", 12),
-        (r"(\d{4})-H([12])", 6),
-        (r"(\d{4})-Q([1-4])", 3),
+        (rf"FY({YEAR})()", 12),
+        (rf"({YEAR})()", 12),
+        (rf"({YEAR})-H([12])", 6),
+        (rf"({YEAR})-Q([1-4])", 3),
     ):
         if found := re.fullmatch(pattern, period):
             year, part = int(found[1]), int(found[2] or 1)

@@ -26,9 +26,8 @@ from forecasting.scenario import (
     Scenario,
     Size,
 )
-from forecasting.toml_table import TomlTable, nearest, read_toml
+from forecasting.toml_table import NAME, TomlTable, nearest, read_toml
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 PERCENT = re.compile(r"([+-]?\d+(?:\.\d+)?)\s*%")
 KEYS = ("name", "description", "probability", "order", "assumption")
 ASSUMPTION_KEYS = (
@@ -187,8 +186,6 @@ def _pass_through(table: TomlTable, cells: Mapping[str, Any], at: int) -> PassTh
 
 
 def _month(table: TomlTable, key: str) -> pd.Period | None:
-    if str(table.cells.get(key)).startswith("0000"):
-        table.refuse(key, f"is {table.cells[key]!r}: there was no such year")
     return table.month(key, table.cells[key]) if key in table.cells else None
 
 

@@ -33,6 +33,7 @@ import pandas as pd
 from forecasting.catalogue import Catalogue
 from forecasting.errors import DataError
 from forecasting.observations import OBSERVATION_COLUMNS
+from forecasting.toml_table import MONTH
 from forecasting.workbook import FORMULA, MOST_ROWS, saved, write_text
 
 PACKAGE = Path(__file__).resolve().parent
@@ -45,7 +46,6 @@ MEGABYTE = 1_000_000
 DAY_OF_SECONDS = 86_400
 # A dash for "nothing" and a number kept as text are no formulas.
 HARMLESS = re.compile(r"[+-]?(\d[\d,]*(\.\d+)?([eE][+-]?\d+)?)?")
-MONTH = r"\d{4}-(0[1-9]|1[0-2])"
 
 
 # --- Where things are ------------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ def read_forecast_table(path: Path) -> pd.DataFrame:
         return reader(path)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist: name a table that `tradecast forecast --out` wrote.") from error
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:  # pyarrow's errors are ValueErrors
+    except Exception as error:  # damaged content fails in many ways inside the readers
         raise DataError(f"{path} cannot be read as a table: {' '.join(str(error).split())}") from error
 
 
@@ -154,7 +154,7 @@ def _months(texts: pd.Series, path: Path) -> pd.PeriodIndex:
     # Each of some 600 different months is parsed once, not each of 11,000 rows.
     codes, different = pd.factorize(texts)
     for text in different:
-        if not re.fullmatch(MONTH, text):
+        if not MONTH.fullmatch(text):
             raise DataError(
                 f"{path}, line {_line((texts == text).to_numpy())}: {text!r} is not a month such as 2026-08."
             )

@@ -14,7 +14,13 @@ import pandas as pd
 
 from forecasting.errors import DataError
 
-MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+NAME = re.compile(
+    r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,58}[A-Za-z0-9_-])?", re.ASCII
+)
+"""A name that becomes that of a file: no folder, no hidden file, and none of the words that are devices on Windows."""
+YEAR = "(?:1[7-9]|2[01])[0-9]{2}"
+MONTH = re.compile(f"{YEAR}-(?:0[1-9]|1[0-2])")
+"""A month as text; timestamps, and so the ends of months, exist from 1677 to 2262."""
 
 
 def read_toml(path: Path) -> tuple[dict[str, Any], str]:

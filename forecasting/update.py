@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +21,7 @@ from forecasting.sources.base import FLOWS, Address, Ask, Flow, Raw, Source
 from forecasting.sources.japan_customs import page_title
 from forecasting.sources.registry import SOURCES, source
 from forecasting.sources.wording import shown
+from forecasting.toml_table import MONTH
 
 Get = Callable[[Address], Raw | None]
 Connect = Callable[[Source], Get]
@@ -139,7 +139,7 @@ def _project() -> Path:
 
 
 def _month(text: str, latest: pd.Period) -> pd.Period:
-    if not re.fullmatch(store.MONTH, text):
+    if not MONTH.fullmatch(text):
         raise DataError(f"--since {text!r} is not a month: write it as 2024-01.")
     month = pd.Period(text, "M")
     if month > latest:

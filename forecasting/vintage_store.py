@@ -146,12 +146,13 @@ def verified(folder: Path) -> tuple[Path, ...]:
 def _named(path: Path) -> set[str]:
     """The names in a text file, one a line; none where there is no file."""
     try:
-        return set(path.read_text(encoding="utf-8").split())
+        return set(path.read_text(encoding="utf-8-sig").split())
     except FileNotFoundError:
         return set()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
-        raise DataError(f"{path} cannot be read: {reason}. Write the names of parts into it, one a line.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} cannot be read as UTF-8 text: write one name of a part a line.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _state(path: Path) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -33,7 +32,8 @@ from forecasting.plot_layout import image
 from forecasting.reconstruct import stated_spread
 from forecasting.summary import in_words
 from forecasting.tables import all_totals, closure, forecast_table
-from forecasting.units import scale_of
+from forecasting.toml_table import MONTH
+from forecasting.units import conversion, scale_of
 
 DEFAULT_MODEL = "ensemble"
 USES_COVARIATES = ("sarima", "boosting", "boosting_yearly", "ensemble")
@@ -198,8 +198,35 @@ def load(data: Path | None = None, as_of_day: str | None = None) -> Dataset:
     named = read.observations["unit"].where(
         read.observations["unit"] != "", read.observations["series"].map(lambda one: whole[one].unit)
     )
-    observations = read.observations.assign(unit=named)
-    return Dataset(observations, to_panel(observations), whole, data.name, embedded=False, remarks=read.remarks)
+    observations, said = _in_catalogue_units(read.observations.assign(unit=named), whole, data.name)
+    remarks = (*read.remarks, *said)
+    return Dataset(observations, to_panel(observations), whole, data.name, embedded=False, remarks=remarks)
+
+
+def _in_catalogue_units(
+    observations: pd.DataFrame, catalogue: Catalogue, name: str
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The rows of a user's file in the units of the catalogue, and what was converted."""
+    factors, said = {}, []
+    given = observations.drop_duplicates("series")
+    for one, unit in zip(given["series"], given["unit"], strict=True):
+        wanted = catalogue[one].unit
+        try:
+            factors[one] = conversion(unit, wanted)
+        except DataError as error:
+            raise DataError(
+                f"{name}: {one} is in {unit}, but the catalogue has it in {wanted}: convert the values, or give the"
+                " series a name of your own."
+            ) from error
+        if unit != wanted:
+            said.append(f"{one} was converted from {unit} to {wanted}")
+    factor = observations["series"].map(factors)
+    converted = observations.assign(
+        value=observations["value"] * factor,
+        std_error=observations["std_error"] * factor,
+        unit=observations["series"].map({one: catalogue[one].unit for one in factors}),
+    )
+    return converted, tuple(said)
 
 
 def day_of(text: str, option: str = "--as-of-day") -> date:
@@ -420,7 +447,7 @@ def as_of(panel: Panel, text: str | None) -> Panel:
     """What was published until this month (none: all)."""
     if text is None:
         return panel
-    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
+    if not MONTH.fullmatch(text):
         raise DataError(f"--as-of {text!r} is not a month: write it as 2026-05.")
     month = pd.Period(text, freq="M")
     if month > panel.cutoff:

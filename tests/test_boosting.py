@@ -11,8 +11,10 @@ from conftest import invented
 from threadpoolctl import threadpool_limits
 
 from forecasting.errors import ModelError
+from forecasting.features import known
 from forecasting.models import boosting
 from forecasting.models.boosting import Boosting, Errors, _cut, _draw, _ready
+from forecasting.models.boosting_yearly import YearlyBoosting
 from forecasting.panel import Panel
 
 SMALL = Boosting(n_trees=40, steps=6, min_leaf=10)
@@ -147,6 +149,14 @@ def test_trees_asked_about_some_of_the_series_say_the_same_of_them() -> None:
     alone = fitted.on(replace(panel, y=panel.y[list(some)])).predict(future, 40, 0)
     np.testing.assert_array_equal(alone.paths, fitted.predict(future, 40, 0).select(some).paths)
     assert alone.series == some
+
+
+@pytest.mark.parametrize("settings", [SMALL, replace(SMALL, lags=(1, 2, 30), windows=(5,)), YearlyBoosting(n_trees=40)])
+def test_its_recursion_says_what_one_that_starts_afresh_each_month_would(monkeypatch, settings: Boosting) -> None:
+    panel = uneven()
+    shown = drawn(panel, settings)
+    monkeypatch.setattr(boosting, "newest", lambda done, declared: known(done.z[: done.done], done.month, declared))
+    np.testing.assert_array_equal(drawn(panel, settings), shown)
 
 
 def test_a_bound_that_is_not_reached_changes_nothing() -> None:

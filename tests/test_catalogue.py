@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forecasting.catalogue import CATALOGUE_COLUMNS, Catalogue
+from forecasting.catalogue import CATALOGUE_COLUMNS, Catalogue, Series
 from forecasting.errors import CatalogueError
 from forecasting.observations import wide
 from forecasting.summary import SUMMARY_COLUMNS, summarise
@@ -113,3 +113,35 @@ def test_the_summary_of_a_strangers_data_lists_them_too(catalogue):
     assert table.loc["mine", "months"] == 1
     assert table.loc["mine", "unit"] == "kt"
     assert table.loc["jp_ru.trade.value", "months"] == 0
+
+
+GOOD = {
+    "a.value": Series("a.value", "a", "mn_jpy", parent="all.value"),
+    "all.value": Series("all.value", "all", "mn_jpy"),
+    "a.kg": Series("a.kg", "a", "kg"),
+}
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ({"formula": "sum", "terms": ("a.value", "a.kg")}, "new is in mn_jpy, but a.kg.*is in kg"),
+        ({"formula": "rest", "terms": ("a.kg",)}, "new is in mn_jpy, but a.kg"),
+        ({"parent": "a.kg"}, "new is in mn_jpy, but a.kg"),
+        ({"formula": "ratio", "terms": ("a.value", "a.kg")}, "in mn_jpy, but its terms give mn_jpy/kg"),
+        ({"parent": "new"}, "new is a part of itself: new → new"),
+        ({"within": "new"}, "is a part of itself"),
+        ({"formula": "sum", "terms": ("a.value", "new")}, "new rests on itself"),
+    ],
+)
+def test_a_catalogue_of_mixed_units_or_circles_is_refused(made, said):
+    with pytest.raises(CatalogueError, match=said):
+        Catalogue((*GOOD.values(), Series("new", "new", "mn_jpy", **made)))
+
+
+@pytest.mark.parametrize(
+    ("formula", "terms"), [("ratio", ("a",)), ("difference", ("a", "b", "c")), ("rest", ("a", "b"))]
+)
+def test_a_formula_has_its_number_of_terms(formula, terms):
+    with pytest.raises(CatalogueError, match=f"a {formula} has .* term.*found {len(terms)}"):
+        Series("new", "new", "mn_jpy", formula=formula, terms=terms)

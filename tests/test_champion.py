@@ -543,3 +543,15 @@ def test_a_store_that_is_down_is_said_and_nothing_changes(project) -> None:
     with pytest.raises(TrackingError, match="No answer"):
         champion_registry.promote(headline(), "jp_ru", uri="http://127.0.0.1:9")
     assert champion_file.read() == {}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"settings": None}, {"settings": []}, {"promoted": 5}, {"version": "x"}, {"model": None}, {"skill": "good"}],
+)
+def test_a_champion_file_with_a_cell_of_another_kind_is_refused(project, changed) -> None:
+    champion_file.write({"jp_ru": as_champion(NAIVE)})
+    said = json.loads(champion_file.path().read_text())
+    champion_file.path().write_text(json.dumps({"jp_ru": said["jp_ru"] | changed}))
+    with pytest.raises(DataError, match=f"champion.json cannot be read .jp_ru: {next(iter(changed))} is"):
+        champion_file.read()

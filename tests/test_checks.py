@@ -132,9 +132,12 @@ def _invented(seed: int, sigma: float, months: int) -> tuple[pd.DataFrame, Catal
         pd.DataFrame({"series": name, "month": index.astype(str), "value": np.round(values)})
         for name, values in columns.items()
     ]
-    rows = pd.concat(tables, ignore_index=True).assign(unit="mn_jpy", stage="latest", std_error=np.nan, source="")
+    units = {name: "t" if name == "a.quantity" else "mn_jpy" for name in columns}
+    rows = pd.concat(tables, ignore_index=True).assign(stage="latest", std_error=np.nan, source="")
+    rows["unit"] = rows["series"].map(units)
     entries = [
-        Series(name, name, "mn_jpy", parent="all.value" if name in ("a.value", "b.value") else "") for name in columns
+        Series(name, name, units[name], parent="all.value" if name in ("a.value", "b.value") else "")
+        for name in columns
     ]
     price = Series("a.unit_price", "a", "mn_jpy/t", formula="ratio", terms=("a.value", "a.quantity"))
     return rows, Catalogue((*entries, price))

@@ -72,3 +72,26 @@ def test_members_that_agree_are_repeated(chosen: tuple[str, ...]) -> None:
     got = Ensemble(members=chosen).combine([member(name, paths) for name in chosen], len(paths) * len(chosen)).paths
     quantiles = np.linspace(0.1, 0.9, 9)
     assert np.allclose(np.quantile(got, quantiles, axis=0), np.quantile(paths, quantiles, axis=0), rtol=2e-2)
+
+
+@pytest.mark.parametrize("paths", [2000, 1001])
+def test_each_cell_is_what_a_loop_over_cells_makes(paths: int) -> None:
+    """To the last bit, where paths are equal, where some are zero and where all are known."""
+    rng = np.random.default_rng(7)
+    made = [one.with_paths(one.paths[rng.integers(0, 30, len(one.paths))]) for one in members(4)]
+    made = [one.with_paths(np.maximum(one.paths - 90.0, 0.0)) for one in made]
+    for one in made:
+        one.paths[:, 1, 0] = 7.0
+    pool, got = pooled(made)[:paths], Ensemble().combine(made, paths).paths
+    for cell in np.ndindex(pool.shape[1:]):
+        here = pool[(slice(None), *cell)]
+        own = [np.sort(one.paths[(slice(None), *cell)]) for one in made if one.model in Ensemble().spread]
+        quantiles = np.sort(np.stack(own), axis=0)[1:-1].mean(axis=0)
+        middle, centre = np.median(quantiles), np.median(here)
+        quantiles = quantiles * (centre / middle) if middle > 0 else quantiles + (centre - middle)
+        place = np.clip((np.arange(paths) + 0.5) / paths * len(quantiles) - 0.5, 0, len(quantiles) - 1)
+        below = np.minimum(place.astype(int), len(quantiles) - 2)
+        expected = np.empty(paths)
+        share = place - below
+        expected[np.argsort(here, kind="stable")] = (1 - share) * quantiles[below] + share * quantiles[below + 1]
+        np.testing.assert_array_equal(got[(slice(None), *cell)], here if here.min() == here.max() else expected)

@@ -206,3 +206,15 @@ def test_units_that_do_not_fit_are_untestable():
     table = check_facts(pd.DataFrame([_one(unit="tonnes")]), _small(np.random.default_rng(7)), SMALL)
     assert list(table["verdict"]) == ["untestable"]
     assert table["remark"][0] == "the units do not fit"
+
+
+@pytest.mark.parametrize(
+    ("column", "cell"),
+    [("value", ""), ("value", "nan"), ("value", "1e308"), ("value", "9" * 400), ("value", "٣"), ("period_start",
+    "0000-01"),
+     ("period_start", "2024"), ("period_end", "9999-12"), ("period_end", "Ⅷ-12"), ("period_end", "")],
+)  # fmt: skip
+def test_a_cell_that_is_no_figure_or_month_names_its_fact(column, cell):
+    facts = _facts().head(2).assign(**{column: cell})
+    with pytest.raises(DataError, match=f"^troib-01: {column} "):
+        check_facts(facts, pd.DataFrame(), _catalogue())

@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 from forecasting.calendar import working_days
 from forecasting.features import (
     LEAST_SCALE,
+    LEVEL,
+    YEAR,
     Declared,
     Rows,
+    Running,
     calendar_columns,
     design,
     known,
     lag,
+    newest,
     rolling_mean,
     seasonal_index,
     smoothed_levels,
@@ -127,6 +131,34 @@ def test_no_feature_looks_beyond_its_origin(seed: int, origin: int, spoil: float
     assert list(before) == list(after)
     for name in before:
         np.testing.assert_array_equal(before[name], after[name], err_msg=name)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    months=st.integers(5, 80),
+    series=st.integers(2, 6),
+    first=st.integers(1, 70),
+    anchor=st.sampled_from([LEVEL, YEAR]),
+)
+def test_month_after_month_the_newest_origin_knows_what_it_would_know_afresh(
+    seed: int, months: int, series: int, first: int, anchor: str
+) -> None:
+    declared, rng = Declared(anchor=anchor), np.random.default_rng(seed)
+    z = values(months, series, seed)
+    for at in range(series):
+        z[months - rng.integers(0, 4) :, at] = np.nan  # a ragged edge
+    done = Running(z, MONTH, declared.smoothing)
+    for at in range(min(first, months - 1), months):
+        now, whole = newest(done.upto(at), declared), known(z[:at], MONTH, declared)
+        here, there = (Rows(*np.broadcast_arrays(len(one.z) - 1, np.arange(series), 1)) for one in (now, whole))
+        np.testing.assert_array_equal(now.baseline(here), whole.baseline(there))
+        np.testing.assert_array_equal(now.scale[-1], whole.scale[-1])
+        made, expected = design(now, here), design(whole, there)
+        assert list(made) == list(expected)
+        for name in made:
+            np.testing.assert_array_equal(made[name], expected[name], err_msg=name)
+        z[at] = np.where(np.isnan(z[at]), rng.normal(), z[at])  # a forecast is known to the next month
 
 
 @settings(max_examples=15, deadline=None)

@@ -340,3 +340,9 @@ def test_found_class_and_files_of_a_page_of_another_kind_are_empty() -> None:
 def test_recognised_by_the_header_never_by_the_name() -> None:
     assert SOURCE.recognises(raw(pc_file(WHOLE_FILE, bom=True), "photo.jpg"))
     assert not SOURCE.recognises(raw(b"month,value\n", "Exp or Imp.csv"))
+
+
+def test_a_day_of_publication_that_cannot_be_is_none() -> None:
+    pages = {**PAGES, "month=23070908": month_page([("000040507897", TITLE, "2026-02-30")])}
+    asked = walk(("jp_ru.exports.value",), "2026-01", pages)
+    assert [Told.of(one.url).published for one in asked if "statInfId=" in one.url] == [None]

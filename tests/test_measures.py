@@ -194,3 +194,9 @@ def test_the_page_shows_every_record_and_effect_as_it_stands_in_the_file() -> No
     assert [row for row in page.splitlines() if row.startswith("| `")] == rows
     counts = ", ".join(f"{sum(one.record == kind for one in LEDGER.values())} {kind}" for kind in RECORDS)
     assert f"{len(LEDGER)} records: {counts}." in page
+
+
+@pytest.mark.parametrize("day", ["0000-01", "0001-01-01", "9999-12", "٢٠٢٤-05"])
+def test_a_day_outside_of_all_timestamps_is_refused(day: str) -> None:
+    with pytest.raises(DataError, match=r"announced is .*write a day or a month that exists"):
+        parse_measures({"measure": [RECORD | {"announced": day}]}, "measures.toml")

@@ -301,7 +301,8 @@ def test_a_slip_of_the_last_month_is_said(tmp_path: Path) -> None:
 # --- Backtests ---------------------------------------------------------------------------------------------
 
 EXPERIMENT = {
-    "series": ["*"], "horizon": 3, "calibrate": True, "paths": 100, "cutoffs": {"first": "2025-06", "step": 6, "count": 2},
+    "series": ["*"], "horizon": 3, "calibrate": True, "paths": 100,
+    "cutoffs": {"first": "2025-06", "step": 6, "count": 2},
     "forecasters": [{"model": "seasonal_naive"}, {"model": "theta"}],
 }  # fmt: skip
 

@@ -23,7 +23,7 @@ CATALOGUE = Catalogue(
         Series("exports", "Exports", "mn_jpy"),
         Series("imports", "Imports", "mn_jpy"),
         Series("gas", "Gas", "mn_jpy", parent="imports"),
-        Series("price", "Price", "mn_jpy/units", formula="ratio", terms=("exports", "imports")),
+        Series("price", "Price", "mn_jpy/mn_jpy", formula="ratio", terms=("exports", "imports")),
     )
 )
 NOTHING = pd.DataFrame(columns=list(OBSERVATION_COLUMNS))

@@ -155,7 +155,7 @@ def test_the_template_is_a_scenario_and_lasts_long_lists() -> None:
         ({"kind": ["ban"]}, "kind is ['ban']"),
         ({"start": None}, 'start is missing: name the first month in which it works, such as "2027-01"'),
         ({"start": "2027-13"}, "start holds '2027-13': write a month in quotes"),
-        ({"start": "0000-01"}, "start is '0000-01': there was no such year"),
+        ({"start": "0000-01"}, "start holds '0000-01': write a month in quotes"),
         ({"start": 2027}, "start holds '2027': write a month in quotes"),
         ({"start": tomllib.loads("a = 2027-01-01")["a"]}, "start holds '2027-01-01': write a month in quotes"),
         ({"end": "2026-12"}, "end 2026-12 lies before start, 2027-01: swap them"),

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -392,3 +393,25 @@ def test_changed_code_changes_the_key(tmp_path: Path) -> None:
     assert store.source_digest(tmp_path) == first
     model.write_text("a = 2\n")
     assert store.source_digest(tmp_path) != first
+
+
+@pytest.mark.parametrize("month", ["0000-05", "9999-12", "٢٠٢٤-05", "2024-13", "1" * 5000])
+def test_what_is_no_month_is_refused_in_a_line_that_fits(tmp_path, month):
+    row = dict(zip(OBSERVATION_COLUMNS, ("s", month, "1", "kg", "latest", "", "x"), strict=True))
+    pd.DataFrame([row]).to_csv(tmp_path / "observations.csv", index=False)
+    with pytest.raises(DataError, match=r"line 2: .* is not a month such as 2026-08") as caught:
+        store.read_stored_observations(tmp_path)
+    assert len(str(caught.value)) <= 1000
+
+
+@pytest.mark.parametrize("part", ["xl/workbook.xml", "xl/worksheets/sheet1.xml", "[Content_Types].xml"])
+def test_a_damaged_table_of_an_earlier_forecast_is_refused(tmp_path, part):
+    path = tmp_path / "before.xlsx"
+    write_table(pd.DataFrame({"a": [1.0]}), path)
+    with zipfile.ZipFile(path) as book:
+        members = {name: book.read(name) for name in book.namelist()}
+    with zipfile.ZipFile(path, "w") as book:
+        for name, content in members.items():
+            book.writestr(name, content[: len(content) // 2] if name == part else content)
+    with pytest.raises(DataError, match=r"before.xlsx cannot be read as a table"):
+        store.read_forecast_table(path)

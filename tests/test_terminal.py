@@ -290,3 +290,9 @@ def test_importing_is_cheap() -> None:
     code = "import sys, forecasting.cli.terminal; sys.exit('rich' in sys.modules or 'matplotlib' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+def test_plain_text_moves_no_cursor_and_keeps_its_direction() -> None:
+    from forecasting.cli.terminal import plain
+
+    assert plain("a\x1b[31m\x07b\nc\u202egpj").plain == "a [31m b\nc gpj"

@@ -398,3 +398,10 @@ def test_records_keep_their_columns(folder: Path) -> None:
     add(folder, {})
     assert tuple(vintage_store.history(folder, [IMPORTS]).columns) == COLUMNS
     assert vintage_store.history(folder, [IMPORTS])["raw"].tolist() == [HASH]
+
+
+def test_a_list_of_what_was_given_up_that_is_no_text_is_refused(folder: Path) -> None:
+    three(folder)
+    (folder / "vintages" / "given-up.txt").write_bytes(b"part-\xff\xfe")
+    with pytest.raises(DataError, match=r"given-up\.txt cannot be read as UTF-8 text"):
+        vintage_store.parts(folder)

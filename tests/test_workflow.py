@@ -12,6 +12,7 @@ from conftest import invented
 
 from forecasting import store, workflow
 from forecasting.cli import main
+from forecasting.covariates import with_covariates
 from forecasting.errors import CatalogueError, DataError
 from forecasting.forecast import FORECAST_COLUMNS, QUANTILE_COLUMNS
 
@@ -295,3 +296,41 @@ def test_explain_says_what_was_chosen(monkeypatch, capsys, own_file) -> None:
     assert code == 0
     assert "SARIMA(" in out
     assert "ljung box p" in out
+
+
+def with_unit(tmp_path, unit: str, series: str = EXPORTS):
+    path = tmp_path / "mine.csv"
+    rows = "".join(f"{series},2024-{at:02},{at}000,{unit},5\n" for at in range(1, 13))
+    path.write_text("series,month,value,unit,std_error\n" + rows)
+    return path
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("bn_jpy", 1e3), ("mn_jpy", 1.0), ("thousand_jpy", 1e-3), ("", 1.0)])
+def test_a_stated_unit_is_turned_into_that_of_the_catalogue(tmp_path, unit, factor):
+    dataset = workflow.load(with_unit(tmp_path, unit))
+    rows = dataset.observations
+    assert rows["value"].tolist() == pytest.approx([factor * 1000 * at for at in range(1, 13)])
+    assert rows["std_error"].tolist() == pytest.approx([5 * factor] * 12)
+    assert set(rows["unit"]) == {"mn_jpy"}
+    assert any("converted from" in line for line in dataset.remarks) == (factor != 1.0)
+    assert dataset.panel.y[EXPORTS].iloc[-1] == pytest.approx(12_000 * factor)
+
+
+@pytest.mark.parametrize("unit", ["kg", "mn_usd", "million yen", "%"])
+def test_a_stated_unit_that_the_catalogue_cannot_have_is_refused(tmp_path, unit):
+    with pytest.raises(DataError, match=f"mine.csv: {EXPORTS} is in {unit}, but the catalogue has it in mn_jpy"):
+        workflow.load(with_unit(tmp_path, unit))
+    assert set(workflow.load(with_unit(tmp_path, unit, "my exports")).observations["unit"]) == {unit}
+
+
+@pytest.mark.parametrize("month", ["0000-01", "9999-99", "٢٠٢٤-05"])
+def test_as_of_what_is_no_month(month):
+    with pytest.raises(DataError, match="is not a month: write it as 2026-05"):
+        workflow.as_of(invented(), month)
+
+
+def test_a_covariate_that_ends_before_the_data_begin_is_refused():
+    months = pd.period_range("2001-01", "2001-12", freq="M")
+    table = pd.DataFrame({"rate": range(1, 13)}, index=months)
+    with pytest.raises(DataError, match=r"Covariate rate of x\.csv ends before .*extend x.csv"):
+        with_covariates(invented(), table, pd.Period("2026-12", "M"), True, "x.csv")

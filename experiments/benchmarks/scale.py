@@ -109,8 +109,9 @@ def made(dataset: Path, folder: Path, count: int, size: int, seed: int) -> None:
 def measured(folder: Path, results: Path, given: argparse.Namespace, count: int, workers: int) -> Row:
     shutil.rmtree(results, ignore_errors=True)
     spread = ["--cluster", given.cluster] if given.cluster else ["--workers", str(workers)]
+    tradecast = Path(sys.executable).with_name("tradecast")
     command = [
-        str(Path(sys.executable).with_name("tradecast")), "forecast", "--data", str(folder), "--out", str(results), "--model",
+        str(tradecast), "forecast", "--data", str(folder), "--out", str(results), "--model",
         given.model, "--paths", str(given.paths), "--horizon", str(given.horizon), "--seed", str(given.seed), *spread,
     ]  # fmt: skip
     began, before = time.monotonic(), os.times()

@@ -64,7 +64,7 @@ def main() -> None:
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except ForecastingError as error:
-        code = _say(" ".join(str(error).split()))
+        code = _say(str(error))
     except (typer.Abort, KeyboardInterrupt):
         code = 130
     except UsageMistake as error:

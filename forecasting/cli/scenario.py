@@ -202,7 +202,8 @@ def new(
 ) -> None:
     """Write a commented scenario to start from; a file that is there is not touched."""
     from forecasting import scenarios, store
-    from forecasting.scenario_file import NAME, template
+    from forecasting.scenario_file import template
+    from forecasting.toml_table import NAME
 
     if not NAME.fullmatch(name):
         raise DataError(f"{name!r} is no name: use letters, digits, - _ and .")

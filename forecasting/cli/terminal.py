@@ -518,7 +518,7 @@ def plain_table(*columns: tuple[str, str], header: bool = True) -> Table:
 
 
 def plain(text: str, style: str = "") -> Text:
-    """Text without markup and without control characters but for line breaks."""
+    """Text without markup, control characters but for line breaks, and orders to write from right to left."""
     from rich.text import Text
 
-    return Text(re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", " ", text), style=style)
+    return Text(re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", " ", text), style=style)

@@ -64,7 +64,9 @@ class FittedEach:
         last = self.panel.last_known()
         cube = np.empty((paths, len(months), len(self.ones)))
         for at, (series, one) in enumerate(self.ones.items()):
-            known = known_cells(self.panel.y[series], months, self.transforms[series])
+            known = np.empty(0)
+            if months[0] <= last[series]:
+                known = known_cells(self.panel.y[series], months, self.transforms[series])
             steps = len(months) - len(known)
             rng = stream(seed, self.name, series, last[series])
             x = future.to_numpy(dtype=float)[len(known) :]
@@ -99,18 +101,19 @@ def fit_each(name: str, min_months: int, panel: Panel, fit_one: FitOne) -> Fitte
     transforms, ones = {}, {}
     refuse_ended(name, panel)
     for series in panel.series:
-        y = known_span(panel.y[series])
-        if y.notna().sum() < min_months:
+        span = known_span(panel.y[series])
+        y, months = span.to_numpy(dtype=float), pd.PeriodIndex(span.index)
+        if (known := (~np.isnan(y)).sum()) < min_months:
             raise ModelError(
-                f"{name} needs {min_months} months of {series}; {y.notna().sum()} are known: use a simpler model"
+                f"{name} needs {min_months} months of {series}; {known} are known: use a simpler model"
                 " (seasonal_naive needs 13, naive 3) or give more history."
             )
-        x = panel.x.reindex(y.index).to_numpy(dtype=float)
+        x = panel.x.reindex(months).to_numpy(dtype=float) if len(panel.x.columns) else np.empty((len(y), 0))
         if np.isnan(x).any():
-            raise ModelError(f"{name}: covariates do not cover {y.index[0]} to {y.index[-1]}, the months of {series}.")
-        transforms[series] = choose_transform(y.to_numpy(dtype=float))
+            raise ModelError(f"{name}: covariates do not cover {months[0]} to {months[-1]}, the months of {series}.")
+        transforms[series] = choose_transform(y)
         try:
-            ones[series] = fit_one(transforms[series].forward(y.to_numpy(dtype=float)), y.index, x)  # type: ignore[arg-type]
+            ones[series] = fit_one(transforms[series].forward(y), months, x)
         except ForecastingError:
             raise
         except (np.linalg.LinAlgError, ValueError, FloatingPointError, ZeroDivisionError) as cause:
@@ -130,7 +133,7 @@ def refuse_ended(name: str, panel: Panel) -> None:
 
 def known_span(column: pd.Series) -> pd.Series:
     """The series from its first to its last known month."""
-    known = np.flatnonzero(column.notna().to_numpy())
+    known = np.flatnonzero(~np.isnan(column.to_numpy(dtype=float)))
     return column.iloc[known[0] : known[-1] + 1]
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from forecasting.calendar import working_days
 from forecasting.errors import ModelError
-from forecasting.features import LEVEL, Declared, Known, Rows, calendar_columns, design, known
+from forecasting.features import LEVEL, Declared, Known, Rows, Running, calendar_columns, design, known, newest
 from forecasting.forecast import Forecast
 from forecasting.models.base import known_cells, known_span, refuse_ended
 from forecasting.models.choosing import half_year
@@ -25,14 +26,16 @@ from forecasting.transform import Transform, choose_transform
 
 FIRST_ORIGIN = 12  # months known before a row is learned from: a year
 ENOUGH = 40  # error vectors below which a shorter length is drawn and chained
-# threads that wait for a busy core take minutes for what one does in a second; workers are processes
-ONE_THREAD = partial(threadpool_limits, 1, "openmp")
 SAMPLE = 1_000  # rows on which features are ranked
 HALF_YEAR = 6
 OFTEN = 0.1  # share of zero months from which a series counts as sparse
 MOST = 10.0  # usual errors that a drawn one may reach
 OWN = 12.0  # months of own errors that weigh as much as the errors of all series
 CHUNK = 200  # series that are looked at together: what bounds the memory of a forecast
+
+
+ByMonth = Mapping[str, np.ndarray]
+"""What is known of all months (T' each) by name: working days and covariates."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ class Boosting:
             places = places[np.sort(stream(0, self.name, "rows").permutation(len(places))[:most])]
         return _rows(places, ready.shape)
 
-    def learn(self, what: Known, covariates: pd.DataFrame, rows: Rows) -> HistGradientBoostingRegressor:
+    def learn(self, what: Known, by_month: ByMonth, rows: Rows) -> HistGradientBoostingRegressor:
         trees = HistGradientBoostingRegressor(
             loss="absolute_error",
             max_iter=self.n_trees,
@@ -148,9 +151,9 @@ class Boosting:
             early_stopping=False,
             random_state=0,
         )
-        matrix = _matrix(what, rows, covariates, self.country)[1]
+        matrix = _matrix(what, rows, by_month)[1]
         matrix[:, np.isnan(matrix).all(axis=0)] = 0.0  # scikit-learn 1.9 cannot bin a column without a value
-        with ONE_THREAD():
+        with one_thread():
             return trees.fit(matrix, _aim(what, rows))
 
 
@@ -217,6 +220,18 @@ class Learned:
     series: int
 
 
+@cache
+def _threads() -> ThreadpoolController:
+    """The thread pools that scikit-learn came with; looking for them takes longer than a small forecast."""
+    return ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Threads that wait for a busy core take minutes for what one does in a second; workers are processes."""
+    limited: AbstractContextManager[Any] = _threads().limit(limits=1, user_api="openmp")
+    return limited
+
+
 def _transforms(y: pd.DataFrame) -> tuple[Transform, ...]:
     return tuple(choose_transform(known_span(y.iloc[:, at]).to_numpy(dtype=float)) for at in range(y.shape[1]))
 
@@ -245,10 +260,11 @@ def _learned(
     ready = _ready(what.z, settings.steps)
     target = np.add.outer(np.arange(months), np.arange(1, settings.steps + 1))
     cut = _cut(ready, target, settings.early)
-    early = settings.learn(what, x, settings.pick(ready & (target <= cut), settings.max_rows // 2))
-    test, errors, spread = _errors(what, early, x, cut, settings, _often_zero(y))
-    trees = settings.learn(what, x, settings.pick(ready, settings.max_rows))
-    next_trees = settings.learn(what, x, settings.pick(ready[:, :, :1], settings.max_rows))
+    by_month = _by_month(x, settings.country)
+    early = settings.learn(what, by_month, settings.pick(ready & (target <= cut), settings.max_rows // 2))
+    test, errors, spread = _errors(what, early, by_month, cut, settings, _often_zero(y))
+    trees = settings.learn(what, by_month, settings.pick(ready, settings.max_rows))
+    next_trees = settings.learn(what, by_month, settings.pick(ready[:, :, :1], settings.max_rows))
     n_rows = min(int(ready.sum()), settings.max_rows)
     tested = Early(early, index[cut], index[-1], *test)
     return Learned(trees, next_trees, tested, errors, dict(zip(series, spread, strict=True)), n_rows, len(series))
@@ -343,7 +359,8 @@ class FittedBoosting:
         salt = np.array([int(hashlib.sha256(one.encode()).hexdigest()[:8], 16) for one in ids])
         ready &= _every(early.first.ordinal + np.arange(len(ready[0])) - begin, salt, early.every, begin)
         rows = _rows(np.flatnonzero(ready), ready.shape)
-        miss = _missed(seen.what, early.trees, rows, seen.x, self.settings)
+        by_month = _by_month(seen.x, self.settings.country)
+        miss = _missed(seen.what, early.trees, rows, by_month, self.settings)
         table = np.full((len(ids), end - begin, self.settings.steps), np.nan)
         table[rows.series, rows.origin - begin, rows.step - 1] = miss
         own = _spread(np.abs(table - early.centre) / early.usual, early.every)
@@ -370,13 +387,13 @@ class FittedBoosting:
         y = self.settings.recent(sample.y[sorted(sample.series)])
         what = self.settings.known(y, _transforms(y))
         rows = self.settings.pick(_ready(what.z, self.settings.steps), SAMPLE)
-        names, matrix = _matrix(what, rows, self.panel.x.reindex(y.index), self.settings.country)
+        names, matrix = _matrix(what, rows, _by_month(self.panel.x.reindex(y.index), self.settings.country))
         aim = _aim(what, rows)
         cost = {}
         for at, name in enumerate(names):
             shuffled = matrix.copy()
             shuffled[:, at] = rng.permutation(matrix[:, at])
-            with ONE_THREAD():
+            with one_thread():
                 cost[name] = np.abs(aim - self.learned.trees.predict(shuffled)).mean()
         return sorted(cost, key=lambda name: -cost[name])[:most]
 
@@ -401,30 +418,34 @@ class FittedBoosting:
         step = np.concatenate([np.arange(1, count + 1) for count in steps])
         rows = Rows(origins[series], series, step)
         x = future.combine_first(self.panel.x.reindex(seen.y.index.union(future.index)))[future.columns]
-        direct = _say(seen.what, self.learned.trees, rows, x, self.settings)
-        recursive = self._recursive(seen.what, origins, end, x)[rows.target, rows.series]
+        by_month = _by_month(x, self.settings.country)
+        direct = _say(seen.what, self.learned.trees, rows, by_month, self.settings)
+        recursive = self._recursive(seen.what, origins, end, by_month)[rows.target, rows.series]
         return np.split((direct + recursive) / 2, np.cumsum(steps)[:-1])
 
-    def _recursive(self, what: Known, origins: np.ndarray, end: int, x: pd.DataFrame) -> np.ndarray:
+    def _recursive(self, what: Known, origins: np.ndarray, end: int, by_month: ByMonth) -> np.ndarray:
         """Values (T + h × n), month after month, each forecast taken for known by the next."""
         z = np.vstack([what.z, np.full((end + 1 - len(what.z), len(origins)), np.nan)])
         declared = self.settings.declared()
+        done = Running(z, what.month, declared.smoothing)
         for at in range(int(origins.min()) + 1, end + 1):
             series = np.flatnonzero(origins < at)
-            rows = Rows(np.full(len(series), at - 1), series, np.ones(len(series), dtype=int))
-            now = known(z[:at], what.month, declared)
-            z[at, series] = _say(now, self.learned.next_trees, rows, x, self.settings)
+            now = newest(done.upto(at), declared)
+            begin = at - len(now.z)
+            rows = Rows(np.full(len(series), len(now.z) - 1), series, np.ones(len(series), dtype=int))
+            then = {name: values[begin:] for name, values in by_month.items()}
+            z[at, series] = _say(now, self.learned.next_trees, rows, then, self.settings)
         return z
 
 
 def _say(
-    what: Known, trees: HistGradientBoostingRegressor, rows: Rows, x: pd.DataFrame, settings: Boosting
+    what: Known, trees: HistGradientBoostingRegressor, rows: Rows, by_month: ByMonth, settings: Boosting
 ) -> np.ndarray:
     """Baseline plus what the trees add (N); beyond the steps learned they see the last one."""
-    names, matrix = _matrix(what, rows, x, settings.country)
+    names, matrix = _matrix(what, rows, by_month)
     at = names.index("step")
     matrix[:, at] = np.minimum(matrix[:, at], settings.steps)
-    with ONE_THREAD():
+    with one_thread():
         added = trees.predict(matrix)
     return what.baseline(rows) + what.scale[rows.origin, rows.series] * added
 
@@ -469,26 +490,35 @@ def _spans(known_months: np.ndarray) -> np.ndarray:
     return np.asarray(begun & np.maximum.accumulate(known_months[::-1], axis=0)[::-1])
 
 
-def _matrix(what: Known, rows: Rows, x: pd.DataFrame, country: str) -> tuple[list[str], np.ndarray]:
-    """Names and columns (N × features); x: covariates (T' × k) of every month up to the last target."""
-    months: pd.PeriodIndex = x.index  # type: ignore[assignment]
+def _by_month(x: pd.DataFrame, country: str) -> ByMonth:
+    """Working days and covariates x (T' × k)."""
+    days = working_days(x.index, country)  # type: ignore[arg-type]
+    return {"working days": days.to_numpy(), **{str(name): x[name].to_numpy(dtype=float) for name in x}}
+
+
+def _matrix(what: Known, rows: Rows, by_month: ByMonth) -> tuple[list[str], np.ndarray]:
+    """Names and columns (N × features); ``by_month`` reaches every target."""
     columns = design(what, rows)
-    columns |= calendar_columns("working days", working_days(months, country).to_numpy(), rows)
-    for name in x:
-        columns |= calendar_columns(str(name), x[name].to_numpy(dtype=float), rows)
+    for name, values in by_month.items():
+        columns |= calendar_columns(name, values, rows)
     return list(columns), np.column_stack(list(columns.values()))
 
 
 def _missed(
-    what: Known, trees: HistGradientBoostingRegressor, rows: Rows, x: pd.DataFrame, settings: Boosting
+    what: Known, trees: HistGradientBoostingRegressor, rows: Rows, by_month: ByMonth, settings: Boosting
 ) -> np.ndarray:
     """Error of these trees at each row, in typical monthly changes (N)."""
-    miss = what.z[rows.target, rows.series] - _say(what, trees, rows, x, settings)
+    miss = what.z[rows.target, rows.series] - _say(what, trees, rows, by_month, settings)
     return np.asarray(miss / what.scale[rows.origin, rows.series])
 
 
 def _errors(
-    what: Known, trees: HistGradientBoostingRegressor, x: pd.DataFrame, cut: int, settings: Boosting, sparse: np.ndarray
+    what: Known,
+    trees: HistGradientBoostingRegressor,
+    by_month: ByMonth,
+    cut: int,
+    settings: Boosting,
+    sparse: np.ndarray,
 ) -> tuple[tuple[int, np.ndarray, np.ndarray], Errors, np.ndarray]:
     """Errors of the early trees from origins they have not seen, centred, by the spread of each series (n).
 
@@ -499,7 +529,7 @@ def _errors(
     every = max(-(-int(ready[:, cut:].sum()) // (settings.max_rows * 2)), 1)
     rows = _rows(np.flatnonzero(ready & _every(np.arange(months), np.arange(n), every, cut)), ready.shape)
     table = np.full((n, months, settings.steps), np.nan)
-    table[rows.series, rows.origin, rows.step - 1] = _missed(what, trees, rows, x, settings)
+    table[rows.series, rows.origin, rows.step - 1] = _missed(what, trees, rows, by_month, settings)
     seen = ~np.isnan(table).all(axis=(0, 1))
     table = table[:, :, seen]
     centre = np.nanmedian(table, axis=(0, 1))

@@ -16,7 +16,7 @@ import pandas as pd
 from numba import njit
 
 from forecasting.errors import ModelError
-from forecasting.models.likelihood import expand, first_gain, natural, whiten
+from forecasting.models.likelihood import expand, first_gain, natural, onward, whiten
 from forecasting.models.orders import Columns, Estimate, Orders, polynomial, regression
 
 KINDS = {"ao": 0.0, "tc": 0.7, "ls": 1.0}
@@ -163,14 +163,7 @@ def impulses(arma: tuple[int, int, int, int], params: np.ndarray, n: int) -> np.
             white[at, t], by = v / width, v * per
             for i in range(r):
                 state[at, i] = state[at, i + 1] + phi[i] * head + gain[i] * by
-        head, before = change[0], F
-        by, weight = head / F, size * head
-        F += weight * head
-        size *= before / F
-        for i in range(r):
-            turned = phi[i] * head + change[i + 1]
-            change[i] = turned - gain[i] * by
-            gain[i] += weight * turned
+        F, size = onward(phi, F, gain, change, size)
     return white
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 SEASON = 12
 
@@ -51,4 +51,4 @@ def ljung_box(errors: np.ndarray, used: int) -> float:
         return float("nan")
     r = np.array([e[lag:] @ e[:-lag] for lag in range(1, lags + 1)]) / (e @ e)
     statistic = n * (n + 2) * np.sum(r**2 / (n - np.arange(1, lags + 1)))
-    return float(chi2.sf(statistic, lags - used))
+    return float(chdtrc(lags - used, statistic))

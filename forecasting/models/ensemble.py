@@ -60,8 +60,10 @@ class Ensemble:
         # Interleaved, so that any leading part of the paths holds every member alike.
         pool = np.stack([one.paths for one in chosen], axis=1).reshape(-1, *chosen[0].paths.shape[1:])[:paths]
         own = [one.paths for one in chosen if one.model in self.spread] or [one.paths for one in chosen]
-        known = pool.min(axis=0) == pool.max(axis=0)
-        pool = np.where(known, pool, _in_ranks_of(pool, _centred(_middle(own), np.median(pool, axis=0))))
+        order, ascending = _ordered(_by_cell(pool))
+        known = ascending[..., 0] == ascending[..., -1]
+        made = _in_ranks_of(order, _centred(_middle([_by_cell(one) for one in own]), _median(ascending)))
+        pool = np.where(known, pool, np.ascontiguousarray(np.moveaxis(made, -1, 0)))
         notes = {series: "; ".join(f"{one.model}: {one.notes.get(series, '')}" for one in chosen) for series in common}
         return Forecast(pool, chosen[0].months, common, chosen[0].cutoff, self.name, notes=notes)
 
@@ -84,9 +86,26 @@ class FittedEnsemble:
         return pd.concat(tables, ignore_index=True)
 
 
-def _middle(paths: Sequence[np.ndarray]) -> np.ndarray:
-    """Quantiles (share × h × n, ascending): the mean of the members', without the least and most where four are."""
-    ordered = np.stack([np.sort(one, axis=0) for one in paths])
+def _by_cell(paths: np.ndarray) -> np.ndarray:
+    """Paths (P × h × n) with those of a cell side by side (h × n × P), which sorts faster."""
+    return np.ascontiguousarray(np.moveaxis(paths, 0, -1))
+
+
+def _ordered(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the paths of each cell (h × n × P) from the least on, earlier ones first among equals; the paths so."""
+    order = np.argsort(cells, axis=-1, kind="stable")
+    return order, np.take_along_axis(cells, order, axis=-1)
+
+
+def _median(ascending: np.ndarray) -> np.ndarray:
+    """Of what is in order (… × Q)."""
+    size = ascending.shape[-1]
+    return np.asarray((ascending[..., (size - 1) // 2] + ascending[..., size // 2]) / 2)
+
+
+def _middle(cells: Sequence[np.ndarray]) -> np.ndarray:
+    """Quantiles (h × n × share, ascending): the mean of the members', without the least and most where four are."""
+    ordered = np.stack([np.sort(one, axis=-1) for one in cells])
     if len(ordered) >= 4:
         ordered = np.sort(ordered, axis=0)[1:-1]
     return np.asarray(ordered.mean(axis=0))
@@ -94,20 +113,21 @@ def _middle(paths: Sequence[np.ndarray]) -> np.ndarray:
 
 def _centred(quantiles: np.ndarray, centre: np.ndarray) -> np.ndarray:
     """The same spread around this median (h × n): in proportion where nothing is negative, which so stays positive."""
-    median = np.median(quantiles, axis=0)
-    positive = (quantiles[0] >= 0) & (median > 0)
+    median = _median(quantiles)
+    positive = (quantiles[..., 0] >= 0) & (median > 0)
     ratio = np.divide(centre, median, out=np.ones_like(centre), where=positive)
-    return np.where(positive, quantiles * ratio, quantiles + (centre - median))
+    moved = quantiles + (centre - median)[..., None]
+    return np.where(positive[..., None], quantiles * ratio[..., None], moved)
 
 
-def _in_ranks_of(pool: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
-    """Paths (P × h × n) with these quantiles (Q × h × n) in each cell, ranked as the pool's."""
-    place = np.clip((np.arange(len(pool)) + 0.5) / len(pool) * len(quantiles) - 0.5, 0, len(quantiles) - 1)
-    below = np.minimum(place.astype(int), max(len(quantiles) - 2, 0))
-    above = np.minimum(below + 1, len(quantiles) - 1)
-    share = (place - below)[:, None, None]
-    made = np.empty_like(pool)
-    np.put_along_axis(
-        made, np.argsort(pool, axis=0, kind="stable"), (1 - share) * quantiles[below] + share * quantiles[above], axis=0
-    )
+def _in_ranks_of(order: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
+    """Paths (h × n × P) with these quantiles (h × n × Q) in each cell, ranked as those that have this order."""
+    paths, known = order.shape[-1], quantiles.shape[-1]
+    place = np.clip((np.arange(paths) + 0.5) / paths * known - 0.5, 0, known - 1)
+    below = np.minimum(place.astype(int), max(known - 2, 0))
+    above = np.minimum(below + 1, known - 1)
+    share = place - below
+    made = np.empty(order.shape)
+    between = (1 - share) * quantiles[..., below] + share * quantiles[..., above]
+    np.put_along_axis(made, order, between, axis=-1)
     return made

@@ -136,6 +136,21 @@ def first_gain(arma: tuple[int, int, int, int], phi: np.ndarray, theta: np.ndarr
 
 
 @njit(cache=True)
+def onward(phi: np.ndarray, F: float, gain: np.ndarray, change: np.ndarray, size: float) -> tuple[float, float]:
+    """Variance of the next month, and the size of its change, from this month's; gain (r) and change (r + 1) go on in
+    place (Morf, Sidhu and Kailath 1974)."""
+    head, before = change[0], F
+    by, weight = head / F, size * head
+    F += weight * head
+    size *= before / F
+    for i in range(len(phi)):
+        turned = phi[i] * head + change[i + 1]
+        change[i] = turned - gain[i] * by
+        gain[i] += weight * turned
+    return F, size
+
+
+@njit(cache=True)
 def whiten(
     arma: tuple[int, int, int, int], params: np.ndarray, columns: np.ndarray, h: int
 ) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:
@@ -165,14 +180,7 @@ def whiten(
             means[c + t - n, t - n] = width
             state[c + t - n, :r] = gain / width
         if moving:
-            head, before = change[0], F
-            by, weight = head / F, size * head
-            F += weight * head
-            size *= before / F
-            for i in range(r):
-                turned = phi[i] * head + change[i + 1]
-                change[i] = turned - gain[i] * by
-                gain[i] += weight * turned
+            F, size = onward(phi, F, gain, change, size)
             if t % SEASON == 0:
                 moving = abs(size) * np.max(np.abs(change)) ** 2 > STEADY
     return white, logdet, means[:c], means[c:].T.copy()

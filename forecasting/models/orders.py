@@ -123,6 +123,7 @@ class Regression:
     """Generalised least squares at given φ, θ, Φ, Θ: errors (n), coefficients of holes, drift and covariates (c − 1).
 
     ``unknown`` is the root of the coefficients' covariance over sigma²; ``used`` months count, ``free`` to estimate it.
+    Of h months to come: means of the columns (c × h) and ``root`` (h × h) of the covariance of their errors.
     """
 
     params: np.ndarray
@@ -131,20 +132,26 @@ class Regression:
     unknown: np.ndarray
     used: int
     free: int
+    means: np.ndarray
+    root: np.ndarray
 
     @property
     def sigma(self) -> float:
         return max(float(np.sqrt(self.errors @ self.errors / self.free)), SMALLEST)
 
 
-def regression(orders: Orders, z: np.ndarray, columns: Columns) -> Regression:
-    """At these Fisher's z of partial autocorrelations."""
+def regression(orders: Orders, z: np.ndarray, columns: Columns, ahead: int = 0) -> Regression:
+    """At these Fisher's z of partial autocorrelations, and so many months ahead."""
     params = natural(orders.arma, z)
-    white, logdet, _, _ = whiten(orders.arma, params, columns.values, 0)
+    white, logdet, means, to_come = whiten(orders.arma, params, columns.values, ahead)
     errors, beta, root, _, used = profile(white, logdet, columns.holes)
     kept = np.diag(root) > 0
-    unknown = np.linalg.inv(root + np.diag(1.0 - kept)).T * kept[:, None] * kept
-    return Regression(params, errors, beta, unknown, used, max(used - len(params) - len(beta) + columns.holes, 3))
+    if kept.all():
+        unknown = np.linalg.inv(root).T
+    else:
+        unknown = np.linalg.inv(root + np.diag(1.0 - kept)).T * kept[:, None] * kept
+    free = max(used - len(params) - len(beta) + columns.holes, 3)
+    return Regression(params, errors, beta, unknown, used, free, means, to_come)
 
 
 def kpss(z: np.ndarray) -> float:

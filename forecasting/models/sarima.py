@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -14,7 +13,7 @@ from forecasting.errors import ModelError
 from forecasting.models.base import FittedEach, One, bridge, fit_each
 from forecasting.models.breaks import Break, Sought, effects, said, seek, with_breaks
 from forecasting.models.choosing import SEASON, aicc, ljung_box, seen, standard, window
-from forecasting.models.likelihood import EDGE, whiten
+from forecasting.models.likelihood import EDGE
 from forecasting.models.orders import (
     Columns,
     Estimate,
@@ -29,6 +28,7 @@ from forecasting.models.orders import (
 )
 from forecasting.models.season import NONE, Adjusted, adjusted, find_season
 from forecasting.panel import Panel
+from forecasting.toml_table import MONTH
 from forecasting.transform import Transform
 
 DRAWS = 16  # of the parameters, each followed by its share of the paths
@@ -61,7 +61,7 @@ class Sarima:
     def __post_init__(self) -> None:
         Sought.named(self.outliers)
         for month in self.breaks:
-            if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", str(month)):
+            if not MONTH.fullmatch(str(month)):
                 raise ModelError(f"sarima: a break is a month such as 2022-03; found {month!r}.")
 
     def fit(self, panel: Panel) -> FittedEach:
@@ -129,29 +129,36 @@ class Fit:
         ahead = difference(regressors(self.orders, whole, 1 - len(self.z)), self.orders.d, self.orders.D)[-steps:]
         u = rng.standard_normal((DRAWS // 2, len(self.mode))) if len(self.mode) else np.zeros((0, 0))
         drawn = np.empty((paths, steps))
+        past = bridge(self.z)[len(self.z) - SEASON * self.orders.D - self.orders.d :]
+        pasts = np.tile(past, (paths, 1))
         modes = np.clip(self.mode + np.vstack([u, -u]) @ self.vague.T, -EDGE, EDGE) if len(u) else [self.mode]
         for at, mode in enumerate(modes):
             some = slice(at, paths, len(modes))
-            drawn[some] = self._follow(mode, ahead, len(drawn[some]), rng)
-        return self.level + self.scale * drawn
+            drawn[some], filled = self._follow(mode, ahead, len(drawn[some]), rng)
+            pasts[some] += filled
+        return self.level + self.scale * integrate(drawn, pasts, self.orders)
 
-    def _follow(self, mode: np.ndarray, ahead: np.ndarray, paths: int, rng: np.random.Generator) -> np.ndarray:
-        """Paths (P × h) with these parameters and differenced regressors of the coming months (h × r)."""
-        by, holes, steps = regression(self.orders, mode, self.columns), self.columns.holes, len(ahead)
-        _, _, means, root = whiten(self.orders.arma, by.params, self.columns.values, steps)
+    def _follow(
+        self, mode: np.ndarray, ahead: np.ndarray, paths: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Differenced paths (P × h) with these parameters and regressors of the coming months (h × r); and what is
+        added to the bridged months before them (P × 12 D + d)."""
+        holes, steps = self.columns.holes, len(ahead)
+        by = regression(self.orders, mode, self.columns, steps)
         # one draw of the unknown spread for a path: tails of Student's t, as short histories deserve
         spread = self.wider * by.sigma * np.sqrt(by.free / rng.chisquare(by.free, paths))[:, None]
         beta = by.beta + spread * (rng.standard_normal((paths, len(by.beta))) @ by.unknown.T)
-        drawn = means[0] - beta @ means[1:] + beta[:, holes:] @ ahead.T
-        drawn += spread * (rng.standard_normal((paths, steps)) @ root.T)
+        drawn = by.means[0] - beta @ by.means[1:] + beta[:, holes:] @ ahead.T
+        drawn += spread * (rng.standard_normal((paths, steps)) @ by.root.T)
         back = SEASON * self.orders.D + self.orders.d
-        past = np.tile(bridge(self.z)[len(self.z) - back :], (paths, 1))
-        recent = np.flatnonzero(np.isnan(self.z)) - (len(self.z) - back)
-        past[:, recent[recent >= 0]] += beta[:, :holes][:, recent >= 0]
-        return integrate(drawn, past, self.orders)
+        filled, recent = np.zeros((paths, back)), np.flatnonzero(np.isnan(self.z)) - (len(self.z) - back)
+        filled[:, recent[recent >= 0]] = beta[:, :holes][:, recent >= 0]
+        return drawn, filled
 
     def said(self, months: pd.PeriodIndex, transform: Transform) -> tuple[str, ...]:
         """Its breaks in words: changes on the scale of the figures in the month of the break; months (T)."""
+        if not self.breaks:
+            return ()
         first = self.columns.holes + self.orders.drift
         by = regression(self.orders, self.mode, self.columns)
         size = self.scale * by.beta[first : first + len(self.breaks)]

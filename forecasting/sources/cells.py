@@ -168,6 +168,9 @@ def _excel(content: bytes) -> list[Grid]:
                 raise DataError(f"found {found}, not an Excel workbook: give an .xlsx or a CSV file.")
             if sum(one.file_size for one in archive.infolist()) > 4 * LARGEST:
                 raise DataError("the workbook is too large: keep only the sheet with the monthly values.")
+            typed = next((one for one in names if one.endswith((".xml", ".rels")) and _has_doctype(archive, one)), "")
+            if typed:
+                raise DataError(f"found a document type in {shown(typed)}, as no spreadsheet has: save it again.")
             formulas = any(
                 re.search(rb"<f[\s>/]", archive.read(one))
                 for one in names
@@ -178,6 +181,12 @@ def _excel(content: bytes) -> list[Grid]:
         raise
     except Exception as error:  # damaged content fails in many ways inside the reader
         raise DataError(f"the Excel file cannot be read ({_short(error)}): save it again.") from error
+
+
+def _has_doctype(archive: zipfile.ZipFile, name: str) -> bool:
+    """Only after one can XML declare what expands or reaches outside; it stands before all else."""
+    with archive.open(name) as part:
+        return b"<!DOCTYPE" in part.read(4096)
 
 
 def _sheets(content: bytes, formulas: bool) -> Iterator[Grid]:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlencode
 import pandas as pd
 
 from forecasting.errors import DataError
+from forecasting.sources.answers import day_of
 from forecasting.sources.base import Address, Raw
 from forecasting.sources.japan_customs import refuse_page
 
@@ -152,7 +153,7 @@ def files_of(page: str, covers: pd.Period) -> list[tuple[str, str, Told]]:
         titles = [one for one in re.findall(r"\d{4}年\d{1,2}月[^()年]*\([^()]*\)", text) if "輸" in one]
         days = re.findall(r"公開[^\d]{0,40}(\d{4}-\d{2}-\d{2})", text)
         title = titles[-1] if titles else ""
-        published = date.fromisoformat(days[-1]) if days else None
+        published = day_of(days[-1] if days else None)
         found.setdefault(link[1], (link[1], title, Told(covers, published, stages_of(title, covers.month))))
     return list(found.values())
 
