@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,18 @@ def named(name: str) -> Path:
         )
         raise DataError(f"No backtest is called {name!r}: {hint}.")
     return folder
+
+
+def readable(folders: Iterable[Path]) -> tuple[list[Result], list[str]]:
+    """The backtests of these folders that can be read, and what is wrong with each of the others."""
+    found: list[Result] = []
+    wrong: list[str] = []
+    for folder in folders:
+        try:
+            found.append(read(folder))
+        except DataError as error:
+            wrong.append(str(error))
+    return found, wrong
 
 
 def finished() -> tuple[Path, ...]:

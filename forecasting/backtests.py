@@ -18,14 +18,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from forecasting import __version__, backtest_files, pipeline, store, workflow
+from forecasting import __version__, backtest_files, clock, pipeline, store, workflow
 from forecasting.backtest_files import PARTS, TABLE_COLUMNS, Result
 from forecasting.calibration import SHORT_MONTHS
 from forecasting.catalogue import Catalogue
@@ -669,7 +668,7 @@ def _about(
     return {
         "experiment": {**experiment.parsed, "name": experiment.name},
         "experiment_text": experiment.text,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "finished": clock.now().isoformat(timespec="seconds"),
         "horizon": experiment.horizon,
         "window": experiment.window or "expanding",
         "panel": experiment.panel,

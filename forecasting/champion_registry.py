@@ -13,14 +13,13 @@ import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 import forecasting.tracking_store as base
-from forecasting import __version__, champion, champion_file, store, tracking, tracking_client, workflow
+from forecasting import __version__, champion, champion_file, clock, store, tracking, tracking_client, workflow
 from forecasting.backtest_files import Result
 from forecasting.champion import Verdict
 from forecasting.champion_file import Champion
@@ -63,7 +62,7 @@ class Past:
 def exists(uri: str | None = None) -> bool:
     """Whether there is a store at all: a file that is not there is not made by asking."""
     file = base.database_file(base.tracking_uri(uri))
-    return file is None or file.is_file()
+    return file is None or base.is_there(file)
 
 
 # --- Reading ---------------------------------------------------------------------------------------------
@@ -77,13 +76,16 @@ def agree(uri: str | None = None) -> tuple[dict[str, Champion], tuple[str, ...]]
 
 
 def _agree(client: Any, uri: str) -> tuple[dict[str, Champion], tuple[str, ...]]:
-    registered, here = _champions(client, uri), _store_name(uri)
+    registered, heard_of, here = *_champions(client, uri), _store_name(uri)
     try:
         said, mended = champion_file.read(), []
     except ForecastingError:
         said, mended = {}, [f"{champion_file.FILE} could not be read."]
     # What was registered in another store is not ours to judge.
     foreign = {group: one for group, one in said.items() if one.store != here}
+    # Nor is one of whose group the store has never heard: it is another store than the one that was written to.
+    unheard = {group: one for group, one in said.items() if group not in foreign and group not in heard_of}
+    foreign |= unheard
     own = {group: one for group, one in said.items() if group not in foreign}
     wanted = {group: one for group, one in registered.items() if group not in foreign}
     for group in sorted({*own, *wanted}):
@@ -92,6 +94,10 @@ def _agree(client: Any, uri: str) -> tuple[dict[str, Champion], tuple[str, ...]]
                           f"{_name(wanted.get(group))}; mended.")  # fmt: skip
     if mended:
         champion_file.write({**foreign, **wanted})
+    mended += [
+        f"{group}: {champion_file.FILE} says {_name(one)}, of which {here} knows nothing; kept. Was the store lost?"
+        for group, one in unheard.items()
+    ]
     return {**foreign, **wanted}, tuple(mended)
 
 
@@ -99,16 +105,17 @@ def _name(one: Champion | None) -> str:
     return f"{one.model} (version {one.version})" if one else "nobody"
 
 
-def _champions(client: Any, uri: str) -> dict[str, Champion]:
-    found = {}
+def _champions(client: Any, uri: str) -> tuple[dict[str, Champion], set[str]]:
+    """Champions by group, and every group that has a registered model."""
+    found, heard_of = {}, set()
     for model in client.search_registered_models(filter_string=f"name LIKE '{PREFIX}%'", max_results=1000):
-        number = dict(model.aliases).get(ALIAS)
+        number, group = dict(model.aliases).get(ALIAS), model.name.removeprefix(PREFIX)
+        heard_of.add(group)
         if number is not None:
-            group = model.name.removeprefix(PREFIX)
             version = client.get_model_version(model.name, number)
             _mark_done(client, version)
             found[group] = _champion(group, version, uri)
-    return found
+    return found, heard_of
 
 
 def _mark_done(client: Any, version: Any) -> None:
@@ -208,7 +215,7 @@ def _tags(verdict: Verdict, dataset: workflow.Dataset, forced: str) -> dict[str,
         "data": dataset.panel.digest(),
         "tradecast": __version__,
         "why": verdict.why if not forced else f"failed: {verdict.refusals}; held: {verdict.why}",
-        "promoted": datetime.now(UTC).isoformat(timespec="seconds"),
+        "promoted": clock.now().isoformat(timespec="seconds"),
     }
     tags |= {name: f"{value:.4g}" for name, value in verdict.numbers.items()}
     return tags | ({"forced": forced} if forced else {})
@@ -218,8 +225,12 @@ def _same_evidence(client: Any, present: Champion, tags: Mapping[str, str], here
     """Promoted already, by the same table on the same data."""
     if present.store != here:
         return False
-    found = client.get_model_version(PREFIX + present.group, str(present.version)).tags
-    return all(found.get(one) == tags[one] for one in ("model", "settings", "table", "data", "tradecast"))
+    evidence = ("model", "settings", "table", "data", "tradecast")
+    return any(
+        all(version.tags.get(one) == tags[one] for one in evidence)
+        for version in client.search_model_versions(f"name = '{PREFIX}{present.group}'")
+        if int(version.version) == present.version
+    )
 
 
 def _register(
@@ -227,7 +238,31 @@ def _register(
 ) -> Champion:
     name = PREFIX + verdict.group
     experiment = tracking_client.experiment_id(client, uri, EXPERIMENT)
-    _clear_half_written(client, experiment)
+    version = _interrupted(client, name, tags)
+    _clear_half_written(client, experiment, version.run_id if version else "")
+    version = version or _new_version(client, name, experiment, result, verdict, dataset, tags)
+    _put_in_force(client, version)
+    return _champion(verdict.group, version, uri)
+
+
+def _interrupted(client: Any, name: str, tags: Mapping[str, str]) -> Any:
+    """The version that a killed promotion of the same model on the same evidence left, whole but not in force; or none.
+
+    A new one in its place would leave a number that never was in force.
+    """
+    when = ("promoted", DONE)
+    wanted = {one: cell for one, cell in _short(tags).items() if one not in when}
+    for one in client.search_model_versions(f"name = '{name}'"):
+        if DONE not in one.tags and {key: cell for key, cell in one.tags.items() if key not in when} == wanted:
+            return one
+    return None
+
+
+def _new_version(
+    client: Any, name: str, experiment: str, result: Result, verdict: Verdict, dataset: workflow.Dataset,
+    tags: Mapping[str, str],
+) -> Any:  # fmt: skip
+    """A run, its model and a version of it, not yet in force."""
     note = _note(verdict, tags)
     run = client.create_run(
         experiment, run_name=f"{verdict.group} {verdict.label} {tags['vintage']}",
@@ -236,30 +271,36 @@ def _register(
     number, place = _log_model(client, experiment, run, verdict, dataset, tags)
     _log_numbers(client, run, number, result, verdict)
     _describe(client, name, verdict.group)
-    version = client.create_model_version(name, place, run_id=run, tags=_short(tags), description=note, model_id=number)
+    return client.create_model_version(name, place, run_id=run, tags=_short(tags), description=note, model_id=number)
+
+
+def _put_in_force(client: Any, version: Any) -> None:
+    """What comes after a version is registered; done again it changes nothing."""
+    (model,) = client.get_run(version.run_id).outputs.model_outputs
     # MLflow's own register_model links the model's page to the version so; without it they do not know one another.
-    client.set_logged_model_tags(number, {"mlflow.modelVersions": _linked(name, version)})
-    client.set_terminated(run, "FINISHED")
-    client.set_registered_model_alias(name, ALIAS, version.version)
+    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": _linked(version)})
+    client.set_terminated(version.run_id, "FINISHED")
+    client.set_registered_model_alias(version.name, ALIAS, version.version)
     _mark_done(client, version)
-    return _champion(verdict.group, version, uri)
 
 
-def _linked(name: str, version: Any) -> str:
-    return json.dumps([{"name": name, "version": int(version.version)}])
+def _linked(version: Any) -> str:
+    return json.dumps([{"name": version.name, "version": int(version.version)}])
 
 
 def _short(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: value[: tracking_client.LONGEST_TAG] for name, value in tags.items()}
 
 
-def _clear_half_written(client: Any, experiment: str) -> None:
-    """Runs and models that a killed promotion left; nobody else writes now."""
-    for run in client.search_runs([experiment], filter_string="attributes.status = 'RUNNING'"):
-        client.delete_run(run.info.run_id)
+def _clear_half_written(client: Any, experiment: str, but: str) -> None:
+    """Runs (``but`` one) and their models that a killed promotion left; nobody else writes now."""
+    found = client.search_runs([experiment], filter_string="attributes.status = 'RUNNING'")
+    begun = {run.info.run_id for run in found} - {but}
     for model in client.search_logged_models([experiment]):  # a filter by status finds nothing in 3.17
-        if model.status == "PENDING":
+        if model.status == "PENDING" or model.source_run_id in begun:
             client.delete_logged_model(model.model_id)
+    for run in begun:  # last: a run that is gone would not lead to its model again
+        client.delete_run(run)
 
 
 def _note(verdict: Verdict, tags: Mapping[str, str]) -> str:

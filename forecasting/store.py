@@ -43,6 +43,7 @@ SHOWING = re.compile(
 )
 DECIDING_PACKAGES = ("numpy", "scipy", "pandas", "statsmodels", "scikit-learn")
 MEGABYTE = 1_000_000
+DAY_OF_SECONDS = 86_400
 # A dash for "nothing" and a number kept as text are no formulas.
 HARMLESS = re.compile(r"[+-]?(\d[\d,]*(\.\d+)?([eE][+-]?\d+)?)?")
 
@@ -227,6 +228,7 @@ def _plain_column(column: pd.Series) -> pd.Series:
 def _replace(content: bytes, path: Path) -> None:
     # In the same folder, because a move between file systems is a copy that can stop half-way.
     part = path.parent / f".tradecast-{os.getpid()}-{secrets.token_hex(6)}.part"
+    _sweep(path.parent)
     try:
         handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(handle, "wb") as file:
@@ -238,6 +240,14 @@ def _replace(content: bytes, path: Path) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers left here; what is younger than a day may still be written to."""
+    for left in folder.glob(".tradecast-*.part"):
+        with contextlib.suppress(OSError):
+            if left.stat().st_mtime < time.time() - DAY_OF_SECONDS:
+                left.unlink()
 
 
 def _csv_text(table: pd.DataFrame) -> str:
@@ -374,10 +384,6 @@ class Cache:
         return self.folder / f"{hashlib.sha256(key.encode(errors='surrogatepass')).hexdigest()[:40]}.arrays"
 
     def _prune(self) -> None:
-        for part in self.folder.glob(".tradecast-*.part"):  # left by a process that was killed
-            with contextlib.suppress(OSError):
-                if part.stat().st_mtime < time.time() - 86_400:
-                    part.unlink()
         kept = 0
         for _, size, path in sorted(self._files(), reverse=True):
             kept += size

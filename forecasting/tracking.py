@@ -14,7 +14,7 @@ from typing import Any
 
 import forecasting.tracking_store as base
 from forecasting import tracking_client
-from forecasting.backtest_files import ABOUT, Result, read
+from forecasting.backtest_files import ABOUT, Result, read, readable
 from forecasting.errors import ForecastingError, TrackingError
 from forecasting.leaderboard import BASE, what_was_run, who_wins
 from forecasting.plot_backtest import colours
@@ -69,20 +69,25 @@ def record_or_say(folder: Path, uri: str | None = None, per_series_runs: bool = 
 
 
 def sync(folder: Path, uri: str | None = None, per_series_runs: bool = False) -> list[Recorded]:
-    """Send what is missing of every backtest in ``folder``, the oldest first."""
+    """Send what is missing of every backtest in ``folder`` that can be read, the oldest first."""
     address = base.tracking_uri(uri)
-    found = sorted((read(one) for one in backtests(folder)), key=finished_at)
+    found = sorted(readable(backtests(folder))[0], key=finished_at)
     if not found:
         return []
     with session(address) as client:
         return [_record(client, address, one, per_series_runs, float("inf")) for one in found]
 
 
+def damaged(folder: Path) -> list[str]:
+    """What is wrong with each backtest in ``folder`` that cannot be read."""
+    return readable(backtests(folder))[1]
+
+
 def status(folder: Path, uri: str | None = None) -> list[tuple[str, int, int]]:
-    """Name, models and runs in the store of every backtest on disk."""
+    """Name, models and runs in the store of every backtest on disk that can be read."""
     address = base.tracking_uri(uri)
     file = base.database_file(address)
-    found = [read(one) for one in backtests(folder)]
+    found, _ = readable(backtests(folder))
     if not found or (file and not file.is_file()):
         return [(one.name, len(_models(one)), 0) for one in found]
     with session(address) as client:
@@ -106,10 +111,9 @@ def _record(client: Any, uri: str, done: Result, per_series_runs: bool, until: f
         clean = cleaner()
         page = clean(report(numbers)).encode()
         made = sheets(numbers, missing, page, clean)
+        _describe(client, experiment, numbers)  # first: once every run is there, nobody comes back to it
         _write_all(client, experiment, done, made, until, done.name)
     mark_latest(client, experiment, table_digest(done))
-    if missing:
-        _describe(client, experiment, numbers)
     if per_series_runs:
         _record_series(client, uri, numbers, until)
     if missing or per_series_runs:

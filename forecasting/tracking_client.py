@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,11 +64,30 @@ def session(uri: str, wait_seconds: float = 600.0) -> Iterator[Any]:
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
+            _make(uri)
             yield MlflowClient(tracking_uri=uri)
         except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
-            # What follows is requests' own account of every attempt.
-            reason = without_password(" ".join(str(error).split())).split(" failed with exception ")[0][:300]
-            raise TrackingError(f"The tracking store {without_password(uri)} failed: {reason}.") from error
+            said = without_password(base.reason(error))
+            raise TrackingError(f"The tracking store {without_password(uri)} failed: {said}.") from error
+
+
+def _make(uri: str) -> None:
+    """Make the tables of a new SQLite store beside its place, and move it there whole; the caller writes alone.
+
+    MLflow makes them in some hundred steps that are no transaction: one killed between two can neither be used nor
+    upgraded afterwards.
+    """
+    file = base.database_file(uri)
+    if file is None or base.is_there(file) or not file.parent.is_dir():
+        return
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    for left in file.parent.glob(f".tradecast-{file.name}-*"):  # by one that was killed
+        left.unlink(missing_ok=True)
+    made = file.with_name(f".tradecast-{file.name}-{secrets.token_hex(6)}.new")
+    SqlAlchemyStore(f"sqlite:///{made}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
+    made.replace(file)
 
 
 @contextlib.contextmanager
@@ -81,7 +101,7 @@ def _quiet() -> Iterator[None]:
         import mlflow  # noqa: F401  it sets its loggers' levels when it is imported
 
         for one in loggers:
-            one.setLevel(logging.ERROR)
+            one.setLevel(logging.CRITICAL)  # what they call an error is raised as well, and said in one line
         yield
     finally:
         for name in added:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import forecasting.tracking_store as base
+from forecasting import clock
 from forecasting.errors import ForecastingError, TrackingError
 from forecasting.plot_backtest import COLOURS
 from forecasting.plot_layout import GREY
@@ -73,10 +74,11 @@ def record(
         there = finished(client, experiment, told.key, clear=True)
         parent = there[told.key].info.run_id if told.key in there else _forecast_run(client, experiment, told)
         missing = _missing(client, told, there, parent)
+        if missing or told.key not in there:
+            _describe(client, experiment, told)  # first: once every run is there, nobody comes back to it
         _write_all(client, experiment, told, missing, parent, until)
         mark_latest(client, experiment, told.key)
         if missing or told.key not in there:
-            _describe(client, experiment, told)
             base.analyse(address)
         found = links(address, experiment) if base.is_server(address) else {}
     return Recorded(EXPERIMENT, len(missing), len(study.scenarios) - len(missing), found)
@@ -137,7 +139,7 @@ def _write(client: Any, experiment: str, told: Told, sheet: Sheet, marks: Mappin
     profile = {"series": len(held.panel.series), "last month": told.vintage, "source": held.source}
     data = dataset(told.vintage, told.digest, source, profile)
     whole = {KEY: sheet.key, TABLE: told.key, "latest": "yes", **marks}
-    return write(client, experiment, sheet, whole, data, int(time.time() * 1000), context)
+    return write(client, experiment, sheet, whole, data, int(clock.now().timestamp() * 1000), context)
 
 
 def _describe(client: Any, experiment: str, told: Told) -> None:

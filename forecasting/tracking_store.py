@@ -66,6 +66,11 @@ def database_file(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
 
 
+def is_there(file: Path) -> bool:
+    """Whether there is a database: an empty file, which a full disk leaves, is none."""
+    return file.is_file() and file.stat().st_size > 0
+
+
 def artifact_folder(uri: str) -> Path | None:
     """Where artifacts of a database go; a server decides that itself."""
     if is_server(uri):
@@ -101,12 +106,33 @@ def _log_in(uri: str) -> None:
     except ModuleNotFoundError as error:
         raise TrackingError(f"{without_password(uri)} needs a driver: pip install {_package(error.name)}.") from error
     except sqlalchemy.exc.SQLAlchemyError as error:
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        raise TrackingError(f"{without_password(uri)} refuses: {reason}") from error
+        raise TrackingError(f"{without_password(uri)} refuses: {reason(error)}.") from error
 
 
 def _package(module: str | None) -> str:
     return {"psycopg": "'psycopg[binary]'", "MySQLdb": "mysqlclient"}.get(module or "", module or "its driver")
+
+
+REMEDIES = {
+    "is locked": "another program has it open: try again when that is done",
+    "not a database": "restore it from a backup, or move it away; tradecast track sync fills a new one",
+    "malformed": "restore it from a backup, or move it away; tradecast track sync fills a new one",
+    "disk is full": "make room, then try again",
+    "readonly database": "its file and folder must be writable",
+}
+
+
+def reason(error: BaseException) -> str:
+    """What a database or MLflow said, without its statement and links, and what to do where that is known."""
+    said = " ".join(str(getattr(error, "orig", None) or error).split())
+    # What follows is SQLAlchemy's account of the statement, or requests' own of every attempt.
+    said = (
+        said.rpartition("occurring prematurely) ")[2]
+        .split(" [SQL: ")[0]
+        .split(" failed with exception ")[0][:300]
+        .rstrip(".")
+    )
+    return "; ".join([said, *(remedy for words, remedy in REMEDIES.items() if words in said)][:2])
 
 
 # --- Who may write ---------------------------------------------------------------------------------------
@@ -120,8 +146,15 @@ def alone(uri: str, wait_seconds: float = 600.0) -> Iterator[None]:
     only by somebody who knows that nobody is writing them. It is also quicker: SQLite has one writer anyway.
     """
     folder = store.cache_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / f"tracking-{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock").open("a") as file:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (folder / f"tracking-{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock").open("a")
+    except OSError as error:
+        raise TrackingError(
+            f"{folder}, where writers wait for one another, cannot be written: {error.strerror or error}. Set"
+            " TRADECAST_CACHE to a folder that can."
+        ) from error
+    with lock as file:
         _wait_for(file.fileno(), wait_seconds)
         yield
 
@@ -209,7 +242,6 @@ def _connection(uri: str) -> Iterator[Any]:
         with engine.begin() as connection:
             yield connection
     except sqlalchemy.exc.SQLAlchemyError as error:
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())
-        raise TrackingError(f"{without_password(uri)} cannot be used: {reason}") from error
+        raise TrackingError(f"{without_password(uri)} cannot be used: {reason(error)}.") from error
     finally:
         engine.dispose()

@@ -1,9 +1,9 @@
 """Records at rest: raw bytes by their hash, and immutable Parquet parts that are only ever added.
 
 A part is named by its day and by the hash of its bytes, is written beside its place and moved there at once, and
-names the parts that it saw. So the store of a killed update is the old one, two updates at once add a part each, the
-same rows twice change nothing, and damaged or lost parts are noticed. DuckDB chooses what stood on a day, in bounded
-memory.
+names the parts that it saw; ``newest.txt`` names those that no other has seen. So the store of a killed update is the
+old one, two updates at once add a part each, the same rows twice change nothing, and damaged or lost parts are
+noticed. DuckDB chooses what stood on a day, in bounded memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import json
 import os
 import re
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -33,13 +32,12 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-VINTAGES, RAW, SOURCES, GIVEN_UP = "vintages", "raw", "sources.toml", "given-up.txt"
+VINTAGES, RAW, SOURCES, GIVEN_UP, NEWEST = "vintages", "raw", "sources.toml", "given-up.txt", "newest.txt"
 PART = re.compile(r"part-(\d{4}-\d\d-\d\d)-([0-9a-f]{16})\.parquet")
 HASH_DIGITS = 16
 MEMORY_LIMIT = "1GB"
 THREADS = 2
 HEAD = b"tradecast"
-DAY_OF_SECONDS = 86_400
 
 
 def read_precedence(folder: Path) -> Precedence:
@@ -106,10 +104,6 @@ def _put(content: bytes, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{path} was not written: {error.strerror or error}. The store is as it was.") from error
-    for left in path.parent.glob(".tradecast-*.part"):  # by an update that was killed
-        with contextlib.suppress(OSError):
-            if left.stat().st_mtime < time.time() - DAY_OF_SECONDS:
-                left.unlink()
     store.write_bytes(content, path)
     with contextlib.suppress(OSError):  # a file system that cannot sync a folder
         handle = os.open(path.parent, os.O_RDONLY)
@@ -124,7 +118,7 @@ def _put(content: bytes, path: Path) -> None:
 
 def parts(folder: Path) -> tuple[Path, ...]:
     """The parts of a data folder, oldest day first, without those that were given up."""
-    names = _given_up(folder)
+    names = _named(folder / VINTAGES / GIVEN_UP)
     found = sorted((folder / VINTAGES).glob("part-*.parquet"))
     if strange := next((one for one in found if not PART.fullmatch(one.name)), None):
         raise DataError(f"{strange} is no part of the store: its name is not part-DAY-HASH.parquet; move it elsewhere.")
@@ -136,23 +130,29 @@ def verified(folder: Path) -> tuple[Path, ...]:
     found = parts(folder)
     for path in found:
         _check_bytes(path, *_state(path))
-    there = {one.name for one in (folder / VINTAGES).glob("part-*.parquet")} | _given_up(folder)
-    for path in found:
-        for name in _saw(path, *_state(path)):
-            if name not in there:
-                raise DataError(
-                    f"{path.parent / name} is missing, {path.name} was written after it: restore it from a backup, or,"
-                    f" if it is gone for good, write its name into {path.parent / GIVEN_UP} and ingest data/raw again."
-                )
+    place = folder / VINTAGES
+    newest = sorted(_named(place / NEWEST))  # before looking what is there: another update may add a part meanwhile
+    there = {one.name for one in place.glob("part-*.parquet")} | _named(place / GIVEN_UP)
+    seen = [(name, f"{path.name} was written after it") for path in found for name in _saw(path, *_state(path))]
+    for name, why in (*seen, *((name, f"{NEWEST} names it") for name in newest)):
+        if name not in there:
+            raise DataError(
+                f"{place / name} is missing, {why}: restore it from a backup, or, if it is gone for good, write its"
+                f" name into {place / GIVEN_UP} and ingest data/raw again."
+            )
     return found
 
 
-def _given_up(folder: Path) -> set[str]:
-    path = folder / VINTAGES / GIVEN_UP
+def _named(path: Path) -> set[str]:
+    """The names in a text file, one a line; none where there is no file."""
     try:
-        return set(path.read_text(encoding="utf-8-sig").split()) if path.is_file() else set()
-    except (OSError, UnicodeDecodeError) as error:
+        return set(path.read_text(encoding="utf-8-sig").split())
+    except FileNotFoundError:
+        return set()
+    except UnicodeDecodeError as error:
         raise DataError(f"{path} cannot be read as UTF-8 text: write one name of a part a line.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -189,11 +189,34 @@ def append(
     the ``carried`` records say. Nothing new: no part.
     """
     fresh = stamped(records, now, catalogue, "The records")
+    _check_clock(folder, fresh)
     kept = history(folder, tuple(fresh["series"].unique()))
     fresh = vintages.news(fresh, pd.concat([carried, kept], ignore_index=True))
     if len(fresh):
         write_part(folder, fresh[list(COLUMNS)], fresh["seen"].iloc[0].date())
+    _note_newest(folder)
     return fresh
+
+
+def _check_clock(folder: Path, fresh: pd.DataFrame) -> None:
+    """What is seen later stands: records of a clock that jumped back would lose to what they revise."""
+    last, now = last_seen(folder)["seen"].max(), fresh["seen"].max()
+    if pd.notna(last) and now < last - pd.Timedelta(days=1):  # updates at once end in another order than they began
+        newest = parts(folder)[-1]
+        raise DataError(
+            f"The clock says {now:%Y-%m-%d %H:%M} (UTC), but {newest} holds what was seen {last:%Y-%m-%d %H:%M}: set"
+            f" the clock; if it was wrong then, write the part's name into {newest.parent / GIVEN_UP} and ingest"
+            " data/raw again."
+        )
+
+
+def _note_newest(folder: Path) -> None:
+    """Keep the names of the parts that no other has seen, so that one of them is missed when it is lost."""
+    path, heads = folder / VINTAGES / NEWEST, _heads(folder)
+    if set(heads) == _named(path):
+        return
+    with contextlib.suppress(DataError):  # the figures are kept already; the next update tries again
+        _put("".join(f"{one}\n" for one in heads).encode(), path)
 
 
 def stamped(records: pd.DataFrame, now: datetime, catalogue: Catalogue, where: str) -> pd.DataFrame:

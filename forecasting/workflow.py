@@ -177,7 +177,7 @@ def load(data: Path | None = None, as_of_day: str | None = None) -> Dataset:
     """
     folder = store.data_folder()
     if data is None:
-        if as_of_day is not None or vintage_store.parts(folder):
+        if as_of_day is not None or vintage_store.verified(folder):
             return official().on(None if as_of_day is None else day_of(as_of_day))
         catalogue, observations = store.read_catalogue(folder), store.read_stored_observations(folder)
         _refuse_damage(observations, catalogue)

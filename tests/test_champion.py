@@ -424,6 +424,51 @@ def test_a_promotion_that_stops_half_way_leaves_the_old_or_the_new_champion(
         assert past == {1: True, 2: True, 3: True}
 
 
+@pytest.mark.parametrize("where", ["finalize_logged_model", "log_batch", "create_model_version", "set_terminated"])
+def test_the_same_promotion_again_goes_on_where_it_was_killed(registry, where, monkeypatch) -> None:
+    from mlflow import MlflowClient
+
+    from forecasting import champion_registry
+
+    promote(THETA)
+    done = getattr(MlflowClient, where)
+
+    def stop(*given, **named):
+        done(*given, **named)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, where, stop)
+        with pytest.raises(KeyboardInterrupt):
+            promote(ETS)
+    assert promote(ETS).new
+    assert in_force(registry) == (2, ETS)
+    assert {one.version: bool(one.promoted) for one in champion_registry.history()} == {1: True, 2: True}
+    client = MlflowClient(f"sqlite:///{registry}/mlflow.db")
+    experiment = client.get_experiment_by_name("champions").experiment_id
+    assert [one.info.status for one in client.search_runs([experiment])] == ["FINISHED"] * 2
+    models = client.search_logged_models([experiment])
+    assert [one.status for one in models] == ["READY"] * 2
+    assert all("mlflow.modelVersions" in one.tags for one in models)
+
+
+def test_a_store_that_was_lost_unseats_nobody(registry, empty_store, monkeypatch, capsys) -> None:
+    promote(THETA)
+    promote(THETA, group="jp_world")
+    before = champion_file.read()
+    (registry / "mlflow.db").write_bytes(b"")  # what a full disk leaves
+    code, out, _ = command(monkeypatch, capsys, "champion", "show")
+    assert (code, champion_file.read()) == (0, before)
+    assert "no tracking store to hold it against" in out
+    shutil.copy(empty_store, registry / "mlflow.db")
+    code, out, _ = command(monkeypatch, capsys, "champion", "show")
+    assert (code, champion_file.read()) == (0, before)
+    assert "jp_ru: champion.json says theta (version 1), of which mlflow.db knows nothing; kept." in out
+    promote(ETS, force="a new store")
+    after = champion_file.read()
+    assert (after["jp_ru"].model, after["jp_world"]) == (ETS, before["jp_world"])
+
+
 def test_promotions_at_once_end_in_one_champion(registry) -> None:
     promote(THETA)
     code = (

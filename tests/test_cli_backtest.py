@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -178,6 +179,14 @@ def test_list_and_show_find_backtests_by_name(folder: Path, run: Run, monkeypatc
     assert code == 0
     assert out.splitlines()[1].split()[:4] == ["small", "2", "2", "34"]
     assert run("show", "small")[0] == 0
+    damaged = folder / "damaged"
+    damaged.mkdir()
+    (damaged / "about.json").write_text("{")
+    code, out, err = run("list")
+    assert (code, err.count("\n")) == (2, 1)
+    assert out.splitlines()[1].split()[:4] == ["small", "2", "2", "34"]
+    assert f"{damaged} holds no finished backtest" in err
+    shutil.rmtree(damaged)
     code, _, err = run("show", "smal")
     assert (code, "there are small." in err) == (2, True)
 

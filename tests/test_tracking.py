@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import multiprocessing
 import os
@@ -294,6 +295,95 @@ def test_after_a_kill_in_the_middle_sync_leaves_each_run_once(home: Path, call: 
     [found] = tracking.sync(folder.parent)
     assert (before, found.sent) == (1, 2)
     assert len(set(keys(home))) == len(in_store(home)) == 3
+
+
+def test_killed_after_the_last_run_the_experiment_still_says_what_it_is(home: Path, monkeypatch: pytest.MonkeyPatch):
+    from mlflow import MlflowClient
+
+    folder = invented_backtest(home / "data/backtests/headline", FEW)
+
+    def dies(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "mark_latest", dies)
+        with pytest.raises(KeyboardInterrupt):
+            tracking.record(folder)
+    assert [one.sent for one in tracking.sync(folder.parent)] == [0]
+    client = MlflowClient(tracking_uri=f"sqlite:///{home / 'mlflow.db'}")
+    assert "**skill**" in client.get_experiment_by_name("headline").tags["mlflow.note.content"]
+
+
+def test_killed_while_the_store_is_made_the_next_one_makes_it_whole(new_home: Path):
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    folder, seen = invented_backtest(new_home / "data/backtests/headline", FEW), []
+
+    def dies(connection: Any, cursor: Any, text: str, *_: Any) -> None:
+        seen.append(text)
+        if sum("ALTER" in one or "CREATE" in one for one in seen) == 90:
+            raise KeyboardInterrupt
+
+    event.listen(Engine, "before_cursor_execute", dies)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tracking.record(folder)
+    finally:
+        event.remove(Engine, "before_cursor_execute", dies)
+    assert not (new_home / "mlflow.db").exists()
+    assert tracking.record(folder).sent == 3
+    assert [one.name for one in new_home.glob(".tradecast-*")] == []
+
+
+def test_a_damaged_backtest_is_named_and_the_others_go_on(home: Path, tradecast: Any):
+    bad = invented_backtest(home / "data/backtests/bad", FEW)
+    invented_backtest(home / "data/backtests/good", FEW)
+    (bad / "table.parquet").write_bytes((bad / "table.parquet").read_bytes()[:-9])
+    for words, heard in ((("track", "sync"), "good: 3 runs sent"), (("track", "status"), "good: 3 of 3 models")):
+        code, out, err = tradecast(*words, width=200)
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"{bad} holds no finished backtest" in err
+        assert heard in out
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda content: b"garbage" * 900, "file is not a database; restore it from a backup"),
+        (lambda content: content[: len(content) // 2], "malformed; restore it from a backup"),
+    ],
+)
+def test_a_broken_database_is_one_line_and_left_alone(home: Path, tradecast: Any, spoil: Any, said: str):
+    invented_backtest(home / "data/backtests/headline", FEW)
+    database = home / "mlflow.db"
+    database.write_bytes(spoil(database.read_bytes()))
+    before = database.read_bytes()
+    for words in (("track", "sync"), ("champion", "show")):
+        code, _, err = tradecast(*words)
+        assert (code, err.count("\n")) == (2, 1)
+        assert said in err
+        assert "SQL" not in err
+    assert database.read_bytes() == before
+
+
+def test_a_database_that_another_program_holds_is_one_line(home: Path, tradecast: Any):
+    folder = invented_backtest(home / "data/backtests/headline", FEW)
+    with contextlib.closing(sqlite3.connect(home / "mlflow.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        code, _, err = tradecast("track", "sync")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "database is locked; another program has it open: try again when that is done." in err
+    assert tracking.record(folder).sent == 3
+
+
+def test_where_no_lock_can_lie_nobody_writes(home: Path, tradecast: Any):
+    invented_backtest(home / "data/backtests/headline", FEW)
+    (home / ".cache").write_text("no folder")
+    code, _, err = tradecast("track", "sync")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "cannot be written: File exists. Set TRADECAST_CACHE to a folder that can." in err
+    assert in_store(home) == []
 
 
 def test_a_killed_process_frees_the_store(home: Path):

@@ -215,14 +215,49 @@ def test_a_damaged_part_is_named_with_what_to_do(folder: Path, how: str) -> None
     assert known(folder) == [3]
 
 
-@pytest.mark.parametrize("at", [0, 1])
-def test_a_lost_part_is_noticed(folder: Path, at: int) -> None:
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_lost_part_is_noticed_also_the_newest(folder: Path, at: int) -> None:
     part = three(folder)[at]
     part.unlink()
     with pytest.raises(DataError, match=f"{part.name} is missing"):
         known(folder)
     (folder / "vintages" / "given-up.txt").write_text(f"{part.name}\n")
-    assert known(folder) == [3]
+    assert known(folder) == [2 if at == 2 else 3]
+    add(folder, {"value": 4}, now=datetime(2026, 1, 4, tzinfo=UTC))
+    assert known(folder) == [4]
+
+
+def test_the_only_part_lost_is_noticed_and_names_that_are_no_text_are_said(folder: Path) -> None:
+    add(folder, {"value": 1})
+    newest = folder / "vintages" / "newest.txt"
+    assert newest.read_text().split() == names(folder)
+    vintage_store.parts(folder)[0].unlink()
+    with pytest.raises(DataError, match=r"is missing, newest.txt names it: restore it"):
+        vintage_store.verified(folder)
+    newest.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match=r"newest.txt cannot be read: it is no text"):
+        vintage_store.verified(folder)
+
+
+def test_killed_between_a_part_and_its_name_the_next_update_names_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(vintage_store, "_note_newest", lambda folder: None)
+        add(folder, {"value": 1})
+    assert known(folder) == [1]
+    add(folder, {"value": 1})  # nothing new, as the same command again
+    assert (folder / "vintages" / "newest.txt").read_text().split() == names(folder)
+
+
+def test_a_clock_that_jumped_back_is_refused_before_an_old_figure_could_stand(folder: Path) -> None:
+    add(folder, {"value": 1}, now=datetime(2026, 3, 1, tzinfo=UTC))
+    before = files(folder)
+    with pytest.raises(DataError, match=r"The clock says 2026-01-02 00:00.*was seen 2026-03-01 00:00: set the clock"):
+        add(folder, {"value": 2}, now=datetime(2026, 1, 2, tzinfo=UTC))
+    assert files(folder) == before
+    add(folder, {"value": 2, "month": "2024-06"}, now=datetime(2026, 2, 28, 12, tzinfo=UTC))  # two updates at once
+    assert known(folder) == [1, 2]
 
 
 def test_a_file_of_another_name_or_maker_is_no_part(folder: Path) -> None:

@@ -17,6 +17,11 @@ from forecasting.errors import ForecastingError
 # typer carries its own click and exports only some of its errors; this is what all of them are.
 UsageMistake: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
+DISK_ERRORS = {
+    errno.ENOSPC, errno.EBADF, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE
+}  # fmt: skip
+"""What only the user can mend: a full disk, a folder that may not be written, a broken medium."""
+
 app = typer.Typer(
     help="Forecasts of monthly bilateral trade with intervals that cover, from official figures.",
     no_args_is_help=True,
@@ -69,9 +74,10 @@ def main() -> None:
         discard_output()
         code = 0
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EBADF):
+        if error.errno not in DISK_ERRORS:
             raise
-        code = _say(f"The output could not be written: {error.strerror}.")
+        what = error.filename if isinstance(error.filename, str) else "The output"
+        code = _say(f"{what} could not be written or read: {error.strerror}.")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if code == 130:  # what typer answers to Ctrl-C
         print("tradecast: stopped.", file=sys.stderr)

@@ -142,8 +142,8 @@ def list_() -> None:
     from forecasting import backtest_files
     from forecasting.cli.terminal import table_view
 
-    found = [backtest_files.read(one) for one in backtest_files.finished()]
-    if not found:
+    found, wrong = backtest_files.readable(backtest_files.finished())
+    if not found and not wrong:
         _print("No backtest was run yet: `tradecast backtest` runs the headline one.")
         return
     rows = [
@@ -160,7 +160,10 @@ def list_() -> None:
         }
         for one in found
     ]
-    _print(table_view("", pd.DataFrame(rows)))
+    if rows:
+        _print(table_view("", pd.DataFrame(rows)))
+    if wrong:
+        raise DataError(" ".join(wrong))
 
 
 # --- Running ---------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from forecasting.errors import TrackingError
+from forecasting.errors import DataError, TrackingError
 
 app = typer.Typer(help="Backtests in MLflow: send what is missing, see what is there.", no_args_is_help=True)
 
@@ -62,8 +62,7 @@ def sync(
         print(f"{one.name}: {one.sent} runs sent, {one.present} were there.")
         for title, link in one.links.items():
             print(f"  {title:<12} {link}")
-    if not found:
-        print(f"No finished backtest in {_shown(_folder())}: run tradecast backtest.")
+    _end(bool(found))
 
 
 @app.command("status")
@@ -74,8 +73,7 @@ def status(tracking_uri: UriOption = None) -> None:
     found = tracking.status(_folder(), tracking_uri)
     for name, models, runs in found:
         print(f"{name}: {runs} of {models} models in MLflow{'' if runs == models else ': tradecast track sync'}.")
-    if not found:
-        print(f"No finished backtest in {_shown(_folder())}: run tradecast backtest.")
+    _end(bool(found))
 
 
 @app.command("relocate")
@@ -86,6 +84,16 @@ def relocate() -> None:
     root = tracking_store.project()
     mended = tracking_store.relocate(root, f"sqlite:///{root / 'mlflow.db'}")
     print(f"{mended} paths mended." if mended else "Nothing to mend: every path points into this folder or exists.")
+
+
+def _end(any_found: bool) -> None:
+    """Say that there is nothing; exit code 2 where something cannot be read."""
+    from forecasting import tracking
+
+    if wrong := tracking.damaged(_folder()):
+        raise DataError(" ".join(wrong))
+    if not any_found:
+        print(f"No finished backtest in {_shown(_folder())}: run tradecast backtest.")
 
 
 def _folder() -> Path:

@@ -278,7 +278,8 @@ class Client:
     def _forget(self, download: _Download) -> None:
         if self.memory is not None:
             for ending in ("part.json", "part"):
-                self._file(download.address, ending).unlink(missing_ok=True)
+                with suppress(OSError):  # what is not forgotten is held against its digest
+                    self._file(download.address, ending).unlink()
 
     def _file(self, address: Address, ending: str) -> Path:
         assert self.memory is not None
