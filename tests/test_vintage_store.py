@@ -235,7 +235,7 @@ def test_the_only_part_lost_is_noticed_and_names_that_are_no_text_are_said(folde
     with pytest.raises(DataError, match=r"is missing, newest.txt names it: restore it"):
         vintage_store.verified(folder)
     newest.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match=r"newest.txt cannot be read: it is no text"):
+    with pytest.raises(DataError, match=r"newest.txt cannot be read as UTF-8 text"):
         vintage_store.verified(folder)
 
 
