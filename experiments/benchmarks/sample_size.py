@@ -2,8 +2,8 @@
 
     python experiments/benchmarks/sample_size.py --dataset FILE --sizes 50 200 700 1500
 
-The file (``unique_id, ds, y, split``) is cut up as a partitioned panel, its series moved to end in the same month, forecast
-through `forecasting.partitioned` with samples of these sizes, and held against the rows of split ``test``.
+The file (``unique_id, ds, y, split``) is cut up as a partitioned panel, its series moved to end in the same month,
+forecast through `forecasting.partitioned` with samples of these sizes, and held against the rows of split ``test``.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def scored(found: pd.DataFrame, known: pd.DataFrame, truth: pd.DataFrame) -> dic
     """MASE (lag 12), scaled quantile loss, MSIS and coverage over all series and months."""
     months = found[found["kind"] == "month"].set_index(["series", "step"]).sort_index()
     step = truth.groupby("unique_id")["ds"].rank().astype(int)
-    actual = pd.Series(truth["y"].to_numpy(), pd.MultiIndex.from_arrays([truth["unique_id"], step]))
+    actual = pd.Series(
+        truth["y"].to_numpy(), pd.MultiIndex.from_arrays([truth["unique_id"], step], names=["series", "step"])
+    )
     scale = known.sort_values("ds").groupby("unique_id")["y"].apply(lambda y: np.abs(y.diff(12)).mean())
     both = months.join(actual.rename("actual"), how="inner")
     y, by = both["actual"].to_numpy(), both.index.get_level_values(0).map(scale).to_numpy()
