@@ -12,7 +12,7 @@ import io
 import json
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -319,4 +319,91 @@ def packed(table: pd.DataFrame, said: Mapping[str, Any]) -> bytes:
     arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), FOOTER: text.encode()})
     buffer = io.BytesIO()
     pq.write_table(arrow, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+# --- Making a folder of them -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Split:
+    """What one large file became: partitions, series, and how many of these cannot be forecast."""
+
+    partitions: int
+    series: int
+    refused: int
+
+
+def split(source: Path, folder: Folder, size: int, progress: Callable[[int], None] = lambda done: None) -> Split:
+    """Cut a long CSV or Parquet file, larger than memory if need be, into partitions of ``size`` series by id.
+
+    DuckDB sorts it, on disk where it has to. Raises DataError for a file that is no table of that form, and for a
+    folder that holds partitions already.
+    """
+    if folder.partitions() if folder.local is None or folder.local.is_dir() else ():
+        raise DataError(f"{folder.url} holds partitions already: choose an empty folder.")
+    if not source.is_file():
+        raise DataError(f"{source} does not exist: name a long CSV or Parquet file.")
+    made = series = refused = 0
+    for table in _by_series(source, size):
+        content = _written(table)
+        read = parse(content, source.name)
+        folder.write(f"part-{made:05d}.parquet", content)
+        made, series, refused = made + 1, series + len(read.series) + len(read.refused), refused + len(read.refused)
+        progress(series)
+    if not made:
+        raise DataError(f"{source.name} holds no row: nothing was written.")
+    return Split(made, series, refused)
+
+
+def _by_series(source: Path, size: int) -> Iterator[pa.Table]:
+    """Tables of ``size`` whole series each, in the order of ids and months."""
+    import duckdb
+
+    is_parquet = source.suffix.lower() == ".parquet"
+    # All cells of a CSV as text: a unit t is no truth value, and an id 001 no number.
+    given = "read_parquet($file)" if is_parquet else "read_csv($file, header = true, all_varchar = true)"
+    asked: dict[str, Any] = {"file": str(source)}
+    try:
+        with duckdb.connect() as db:
+            names = db.sql(f"select * from {given}", params=asked).columns
+            columns = _columns(names, source.name)
+            chosen = {**{name: _quoted(of) for name, of in columns.items()}, "unit": "unit" if "unit" in names else ""}
+            if not is_parquet:
+                chosen["value"] = f"cast(nullif(trim({chosen['value']}), '') as double)"
+            listed = ", ".join(f"{of} as {name}" for name, of in chosen.items() if of)
+            rows = db.sql(f"select {listed} from {given} order by 1, 2", params=asked)
+            yield from _whole(rows.to_arrow_reader(100_000), size)
+    except duckdb.Error as cause:
+        raise DataError(f"{source.name} cannot be read: {_first_line(cause)}") from cause
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _whole(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
+    held: list[pa.Table] = []
+    for batch in batches:
+        held.append(pa.Table.from_batches([batch]))
+        table = pa.concat_tables(held)
+        begins = _begins(table)
+        # The last series may go on in the next batch.
+        while len(begins) > size:
+            yield table.slice(0, int(begins[size]))
+            table, begins = table.slice(int(begins[size])), begins[size:] - begins[size]
+        held = [table]
+    if held and len(held[0]):
+        yield held[0]
+
+
+def _begins(table: pa.Table) -> np.ndarray:
+    """Places of the first row of each series of a table that is in their order."""
+    codes, _ = _encoded(table.column(0))
+    return np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1]) if len(codes) else np.zeros(0, dtype=int)
+
+
+def _written(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()

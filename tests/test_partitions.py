@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecasting.errors import DataError
-from forecasting.partitions import Folder, is_partitioned, packed, parse
+from forecasting.partitions import Folder, _whole, is_partitioned, packed, parse, split
 
 
 def content(table: pd.DataFrame) -> bytes:
@@ -129,3 +129,55 @@ def test_what_a_result_was_made_from_is_read_from_its_footer(tmp_path: Path) -> 
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "deep" / "one.parquet"), table)
     assert packed(table, {"key": "k"}) == packed(table, {"key": "k"})
     assert [one.name for one in tmp_path.rglob("*.part")] == []
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv"])
+def test_a_large_file_is_cut_into_whole_series(ending: str, tmp_path: Path) -> None:
+    many = [rows(f"{at:03d}", [1.0 + at, 2.0, 3.0, 4.0]) for at in range(23)]
+    table = pd.concat([*many, rows("bad", [1.0])]).sample(frac=1.0, random_state=1).assign(unit="t", more=1)
+    source = tmp_path / f"all{ending}"
+    table.to_parquet(source) if ending == ".parquet" else table.to_csv(source, index=False)
+    folder = Folder(str(tmp_path / "cut"))
+    seen: list[int] = []
+    made = split(source, folder, 5, seen.append)
+    assert (made.partitions, made.series, made.refused, seen[-1]) == (5, 24, 1, 24)
+    found = [parse(folder.read(one), one) for one in folder.partitions()]
+    assert [len(one.series) + len(one.refused) for one in found] == [5, 5, 5, 5, 4]
+    whole = parse(content(table), "whole")
+    pd.testing.assert_frame_equal(pd.concat([one.y for one in found], axis=1).sort_index(), whole.y)
+    assert set(found[0].units.values()) == {"t"}
+    with pytest.raises(DataError, match="holds partitions already"):
+        split(source, folder, 5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_series_that_go_on_over_batches_stay_whole(size: int) -> None:
+    import pyarrow as pa
+
+    whole = pa.Table.from_pandas(
+        pd.concat([rows(one, [1.0] * n) for one, n in zip("abcde", (3, 1, 9, 2, 4), strict=True)])
+    )
+    for batch in (1, 2, 5, 100):
+        pieces = list(_whole(whole.to_batches(max_chunksize=batch), size))
+        assert pa.concat_tables(pieces).column("series").to_pylist() == whole.column("series").to_pylist()
+        counts = [len(set(one.column("series").to_pylist())) for one in pieces]
+        assert counts == [size] * (5 // size) + ([5 % size] if 5 % size else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a,b\n1,2\n", "lacks the column series"),
+        ("", "cannot be read|lacks"),
+        ("series,month,value\n", "no row"),
+        ("series,month,value\ns,2020-01,three\n", "three"),
+    ],
+)
+def test_what_cannot_be_cut_is_said_in_one_line(text: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(DataError, match=why) as caught:
+        split(tmp_path / "x.csv", Folder(str(tmp_path / "cut")), 5)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "cut").exists()
+    with pytest.raises(DataError, match="does not exist"):
+        split(tmp_path / "nothing.csv", Folder(str(tmp_path / "cut")), 5)

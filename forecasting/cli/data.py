@@ -140,6 +140,25 @@ def ingest(
     console.print(updated_view(journeys.ingest(files, source, clock.now()), console.width))
 
 
+@app.command("partition")
+def partition(
+    file: Annotated[Path, typer.Argument(help="A long CSV or Parquet file: series, month, value.")],
+    out: Annotated[str, typer.Option(help="Empty folder, or URL, that the partitions go to.")],
+    series: Annotated[int, typer.Option(help="Series in a partition.")] = 500,
+) -> None:
+    """Cut a file that is too large for memory into partitions, for `tradecast forecast --data FOLDER`."""
+    from forecasting.cli.progress import Watched
+    from forecasting.partitions import Folder, split
+
+    if series < 1:
+        raise DataError(f"--series {series}: give 1 or more; 500 to 1000 is a good size.")
+    with Watched("Cutting up") as progress:
+        made = split(file, Folder(out), series, lambda done: progress(done, done))
+    told = f", of which {made.refused:,} cannot be forecast (a forecast names them)" if made.refused else ""
+    make_console().print(f"{made.series:,} series in {made.partitions:,} partitions{told}.", highlight=False)
+    say_written(out)
+
+
 @app.command("sources")
 def sources() -> None:
     """Where figures come from: what each source offers, its key, when it was last asked, licence and attribution."""
