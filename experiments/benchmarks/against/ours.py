@@ -22,6 +22,7 @@ from forecasting.compute import Progress, map_tasks
 from forecasting.errors import ForecastingError
 from forecasting.experiment import Origin, jobs_of, side_by_side, work
 from forecasting.forecast import QUANTILE_COLUMNS, QUANTILES, Forecast
+from forecasting.lessons import Taught
 from forecasting.models import forecaster
 from forecasting.models.base import Forecaster
 from forecasting.models.boosting import Boosting, FittedBoosting
@@ -78,21 +79,6 @@ def months(rows: pd.DataFrame) -> pd.DataFrame:
 def quarters(rows: pd.DataFrame) -> pd.DataFrame:
     """Of these rows those of quarter totals."""
     return rows[rows["months"] == 3]
-
-
-@dataclass(frozen=True)
-class Taught:
-    """A model that has learned at every cutoff: to fit it is to ask it about a panel that ends there."""
-
-    name: str
-    min_months: int
-    at: Mapping[pd.Period, FittedBoosting]
-    learns_across_series: bool = True
-
-    def fit(self, panel: Panel) -> FittedBoosting:
-        if panel.cutoff not in self.at:
-            raise ForecastingError(f"{self.name} could not learn from the data up to {panel.cutoff}: see above.")
-        return self.at[panel.cutoff].on(panel)
 
 
 @dataclass(frozen=True)
