@@ -13,12 +13,13 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from forecasting import __version__, partitions, store
+from forecasting import __version__, backtests, partitions, scores, store
 from forecasting.backtests import beside_truth, scales_of, truth_of
 from forecasting.catalogue import Catalogue
 from forecasting.compute import Crew, Lost, Where, crew
@@ -427,11 +428,13 @@ def _read(data: Folder, name: str, digest: str) -> tuple[Partition, int]:
 
 def _key(request: Request, digest: str, sample: pd.DataFrame, cutoffs: tuple[pd.Period, ...]) -> str:
     """What decides the bytes of a result: its partition, the sample, settings, libraries and code."""
+    # Code that only scores is no part of every key.
+    scoring = [store.file_digest(Path(str(one.__file__))) for one in (backtests, scores)] if request.cutoffs else []
     return store.cache_key(
         "partition", digest, Panel(sample).digest(), [one.label for one in request.study.contenders],
         [one.forecaster for one in request.study.contenders], request.study.horizon, request.study.paths,
         request.study.seed, request.study.calibrate, request.study.sample, cutoffs, str(request.as_of),
-        request.seconds, request.cutoffs is not None,
+        request.seconds, scoring,
     )  # fmt: skip
 
 
