@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import sys
 import threading
@@ -31,6 +32,7 @@ Progress = Callable[[int, int], None]
 WINDOW = 4
 # Seconds until a cluster that does not answer counts as unreachable.
 PATIENCE = 20
+ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://[^\s/:]+:\d{1,5}|(tcp|tls)://\[[0-9a-f:]+\]:\d{1,5}")
 
 
 @dataclass(frozen=True)
@@ -449,6 +451,8 @@ def _connected(address: str) -> Any:
     except ImportError as error:
         raise ComputeError("A cluster needs Dask: pip install 'tradecast[cluster]'.") from error
     try:
+        if not ADDRESS.fullmatch(address):  # Dask would wait for what can never answer
+            raise ValueError("no address such as tcp://host:8786 or tls://host:8786")
         security = Security()  # from Dask's own settings
         if address.startswith("tls:") and security.get_connection_args("client").get("ssl_context") is None:
             raise ValueError("no certificates: set distributed.comm.tls in Dask's settings, see docs/cluster.md")

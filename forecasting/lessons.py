@@ -81,8 +81,8 @@ class Study:
         known = y.loc[:cutoff].notna()
         months = known.sum().to_numpy()
         quiet = ~known.loc[cutoff - ENDED_MONTHS :].any().to_numpy()
-        said = np.where(months < self.min_months, f"needs {self.min_months} months, fewer are known", "")
-        said = np.where(quiet, f"has no value since {cutoff - ENDED_MONTHS}", said)
+        said = np.where(months < self.min_months, f"needs {self.min_months} months until {cutoff}, fewer are known", "")
+        said = np.where(quiet & (months > 0), f"has no value since {cutoff - ENDED_MONTHS}", said)
         return dict(zip(map(str, y.columns), map(str, said), strict=True))
 
 
@@ -121,9 +121,9 @@ class Lessons:
 
 @dataclass(frozen=True)
 class Answer:
-    """Forecasts by cutoff and contender, and by series why there is none."""
+    """Forecasts by cutoff, contender and last known month of their series, and by series why there is none."""
 
-    forecasts: Mapping[tuple[pd.Period, str], Forecast]
+    forecasts: Mapping[tuple[pd.Period, str, pd.Period], Forecast]
     failures: Mapping[str, str]
 
 
@@ -137,30 +137,37 @@ def ask(
 
     ``seconds`` is what one model may take for one forecast of one series.
     """
-    wanted = {cutoff: able for cutoff in until if (able := study.able(y, cutoff))}
-    origins = [(cutoff, _future(y, cutoff, until[cutoff], able), able) for cutoff, able in wanted.items()]
-    panels = [Panel(y.loc[:cutoff, list(able)]) for cutoff, _, able in origins]
+    origins, panels, ends = [], [], []
+    for cutoff in until:
+        for last, series in _by_end(y.loc[:cutoff, list(study.able(y, cutoff))]):
+            months = pd.period_range(last + 1, until[cutoff], freq="M")
+            origins.append((cutoff, pd.DataFrame(index=months), series))
+            panels.append(Panel(y.loc[:cutoff, list(series)]))
+            ends.append((cutoff, last))
     failures: dict[str, str] = {}
-    pieces: dict[tuple[Forecaster, pd.Period, int], list[Forecast]] = {}
+    pieces: dict[tuple[Forecaster, int, int], list[Forecast]] = {}
     for part, counts in study.parts.items():
         ready: Any = Taught(part.name, part.min_months, trees[part]) if part in trees else part
-        for cutoff, count, made in _forecasts(ready, panels, origins, counts, study.seed, seconds, failures):
-            pieces.setdefault((part, cutoff, count), []).append(made)
+        for at, count, made in _forecasts(ready, panels, origins, counts, study.seed, seconds, failures):
+            pieces.setdefault((part, at, count), []).append(made)
     forecasts = {}
     for one in study.contenders:
-        for cutoff in wanted:
+        for at, (cutoff, last) in enumerate(ends):
             share = one.share(study.paths)
-            members = [pieces.get((part, cutoff, share), []) for part in one.parts()]
+            members = [pieces.get((part, at, share), []) for part in one.parts()]
             if all(members):
                 made = _combined(one, [side_by_side(found) for found in members], study.paths)
                 if made.series:
-                    forecasts[cutoff, one.label] = made
+                    forecasts[cutoff, one.label, last] = made
     return Answer(forecasts, failures)
 
 
-def _future(y: pd.DataFrame, cutoff: pd.Period, last: pd.Period, series: Sequence[str]) -> pd.DataFrame:
-    """Rows to be forecast: from the month after the first of these series' last known ones."""
-    return Panel(y.loc[:cutoff, list(series)]).future(last)
+def _by_end(y: pd.DataFrame) -> list[tuple[pd.Period, tuple[str, ...]]]:
+    """The series by their last known month: together they would be asked for months before some of them began."""
+    if y.empty:
+        return []
+    last = Panel(y).last_known()
+    return [(end, tuple(map(str, last.index[last == end]))) for end in sorted(set(last))]
 
 
 def _combined(contender: Contender, members: Sequence[Forecast], paths: int) -> Forecast:
@@ -177,33 +184,34 @@ def _forecasts(
     seed: int,
     seconds: float | None,
     failures: dict[str, str],
-) -> Iterable[tuple[pd.Period, int, Forecast]]:
-    """Cutoff, number of paths and forecast of whatever succeeds; what a whole job spoils is tried series by series."""
-    todo = [job for job, _ in jobs_of(part, panels, origins, counts, seed, watched=False)]
+) -> Iterable[tuple[int, int, Forecast]]:
+    """Origin, number of paths and forecast of whatever succeeds; what a whole job spoils is tried series by series."""
+    todo = list(jobs_of(part, panels, origins, counts, seed, watched=False))
     while todo:
-        job = todo.pop()
+        job, at = todo.pop()
         everyone = tuple(dict.fromkeys(one for wanted in job.wanted for one in wanted))
         done = _within(job, None if seconds is None else seconds * sum(map(len, job.wanted)))
         why = done if isinstance(done, str) else next((one for one in done.forecasts if isinstance(one, str)), "")
         if why and len(everyone) > 1:
-            todo += [_only(job, one) for one in everyone]
+            todo += [_only(job, at, one) for one in everyone]
             continue
         if why:
             failures.setdefault(everyone[0], why)
-        for panel, outcome in zip(job.panels, [] if isinstance(done, str) else done.forecasts, strict=False):
+        for origin, outcome in zip(at, [] if isinstance(done, str) else done.forecasts, strict=False):
             if not isinstance(outcome, str):
-                yield from ((panel.cutoff, count, one) for count, one in zip(counts, outcome, strict=True))
+                yield from ((origin, count, one) for count, one in zip(counts, outcome, strict=True))
 
 
-def _only(job: Job, series: str) -> Job:
-    """The same for one series, from the cutoffs that want it."""
-    at = [place for place, wanted in enumerate(job.wanted) if series in wanted]
-    return replace(
+def _only(job: Job, at: Sequence[int], series: str) -> tuple[Job, list[int]]:
+    """The same for one series, from the origins that want it."""
+    places = [place for place, wanted in enumerate(job.wanted) if series in wanted]
+    alone = replace(
         job,
-        panels=tuple(Panel(job.panels[one].y[[series]], job.panels[one].x) for one in at),
-        futures=tuple(job.futures[one] for one in at),
-        wanted=((series,),) * len(at),
+        panels=tuple(Panel(job.panels[one].y[[series]], job.panels[one].x) for one in places),
+        futures=tuple(job.futures[one] for one in places),
+        wanted=((series,),) * len(places),
     )
+    return alone, [at[one] for one in places]
 
 
 def _within(job: Job, seconds: float | None) -> Any:
@@ -217,7 +225,7 @@ def _within(job: Job, seconds: float | None) -> Any:
     except MemoryError:
         return f"{name} ran out of memory"
     except (*NUMERICAL, ArithmeticError) as error:
-        return f"{name}: {type(error).__name__}: {error}"
+        return f"{name} could not be fitted ({' '.join(str(error).split())})"
 
 
 def calibrated(forecast: Forecast, lesson: Lesson, y: pd.DataFrame) -> Forecast:
@@ -288,7 +296,7 @@ def _errors(task: _Sample, trees: Trees) -> pd.DataFrame:
     answer = ask(task.study, task.y, task.until, trees)
     rows = [
         calibration.error_rows(made, task.y).assign(model=label, asked=cutoff.ordinal)
-        for (cutoff, label), made in answer.forecasts.items()
+        for (cutoff, label, _), made in answer.forecasts.items()
     ]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 

@@ -39,8 +39,8 @@ SECONDS = 60.0
 """What one model may take for one forecast of one series before it is given up."""
 SHARE_OF_MEMORY = 0.4
 """Of a worker's memory limit that reading its partition may take."""
-FEW = 0.01
-"""Share of the series that must reach the last month for it to be taken without a remark."""
+MOST = 0.5
+"""Share of the series that must reach the last month for it to be taken for theirs without a doubt."""
 SUMS = ("mase", "crps_scaled", "sql", "msis80", "msis95", "cover80", "cover95")
 SCORED_COLUMNS = (
     *FORECAST_COLUMNS[1:], "actual", "crps", "pit", "scale", "scale_sq",
@@ -208,6 +208,7 @@ class _Surveyed:
     kinds: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint8))
     ends: Mapping[int, int] = field(default_factory=dict)
     refused: int = 0
+    first_refused: str = ""
     bytes_read: int = 0
     key: str = ""
     said: Mapping[str, Any] = field(default_factory=dict)
@@ -240,8 +241,9 @@ def _survey(request: Request, names: Sequence[str], workers: Crew, watch: Watch)
     found: list[_Surveyed | None] = [None] * len(tasks)
     for done, (at, one) in enumerate(workers.each(_look, tasks), start=1):
         found[at] = _Surveyed(names[at], trouble=f"{names[at]}: {one.why}.") if isinstance(one, Lost) else one
-        if request.fail_fast and found[at].trouble:  # type: ignore[union-attr]
-            raise DataError(f"Stopped by --fail-fast: {found[at].trouble}")  # type: ignore[union-attr]
+        wrong = found[at].trouble or found[at].first_refused  # type: ignore[union-attr]
+        if request.fail_fast and wrong:
+            raise DataError(f"Stopped by --fail-fast: {wrong}")
         watch("Reading", done, len(tasks))
     return (one for one in found if one is not None)
 
@@ -273,7 +275,8 @@ def _look(task: _Look) -> _Surveyed:
     )
     return _Surveyed(
         task.name, partitions.digest_of(content), _numbers(part.series), _kinds(part.y),
-        dict(zip(map(int, ends), map(int, counts), strict=True)), len(part.refused), len(content),
+        dict(zip(map(int, ends), map(int, counts), strict=True)), len(part.refused),
+        next((f"{task.name}: {one} {why}." for one, why in part.refused.items()), ""), len(content),
         str(said.get("key", "")), said,
     )  # fmt: skip
 
@@ -474,6 +477,8 @@ def _forecast(task: _Task, lessons: Lessons) -> Outcome:
         )  # fmt: skip
         said = {
             "key": task.key, "input": task.digest, "version": __version__, "seed": task.study.seed,
+            "horizon": task.study.horizon or "next_quarter", "paths": task.study.paths,
+            "models": [one.label for one in task.study.contenders],
             "cutoffs": [str(one.cutoff) for one in lessons.at], "sample": lessons.series,
             "failures": sorted(failures.items()), "outcome": _plain(outcome),
         }  # fmt: skip
@@ -503,11 +508,9 @@ def _of_chunk(
     catalogue = Catalogue(()).with_plain({one: part.units.get(one, "") for one in group})
     truth = truth_of(y, catalogue, tuple(group)) if task.scored else {}
     rows = []
-    for lesson in lessons.at:
-        for contender in study.contenders:
-            made = answer.forecasts.get((lesson.cutoff, contender.label))
-            if made is not None:
-                rows.append(_rows(calibrated(made, lesson, y), lesson, y, catalogue, truth))
+    of = {lesson.cutoff: lesson for lesson in lessons.at}
+    for (cutoff, _, _), made in answer.forecasts.items():
+        rows.append(_rows(calibrated(made, of[cutoff], y), of[cutoff], y, catalogue, truth))
     table = pd.concat([one for one in rows if len(one)], ignore_index=True) if any(map(len, rows)) else pd.DataFrame()
     return table, _without(study, y, answer, table, last)
 
@@ -576,13 +579,7 @@ def _summarised(
     sample: int, already: int, digest: str, panel: _Panel,
 ) -> Summary:  # fmt: skip
     """The summary, and beside the results what was done and who is missing."""
-    remarks = []
-    reach = panel.ends[max(panel.ends)]
-    if request.cutoffs is None and reach < FEW * len(panel.ids):
-        remarks.append(
-            f"Only {reach:,} of {len(panel.ids):,} series reach {panel.last}, the month that all are forecast from:"
-            " --as-of an earlier month, if theirs is a slip."
-        )
+    remarks = _who_reaches(panel) if request.cutoffs is None else []
     made = Summary(
         tuple(outcomes[one] for one in names), _failures(request, outcomes), cutoffs, sample, already, digest,
         tuple(remarks),
@@ -592,6 +589,8 @@ def _summarised(
         "models": {one.label: {"model": one.forecaster.name, "settings": one.settings()} for one in
                    request.study.contenders},
         "paths": request.study.paths, "seed": request.study.seed, "calibrate": request.study.calibrate,
+        "horizon": request.study.horizon or "next_quarter", "as_of": str(request.as_of) if request.as_of else None,
+        "time_limit": request.seconds, "versions": store.surroundings(),
         "sample": made.sample, "series": panel.series, "forecast": int(made.total("forecast")),
         "failed": len(made.failures), "lost": [one.name for one in made.lost],
         "scores": made.scores.to_dict("records"),
@@ -599,6 +598,18 @@ def _summarised(
     request.out.write(FAILURES, store.csv_text(made.failures).encode())
     request.out.write(SUMMARY, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
     return made
+
+
+def _who_reaches(panel: _Panel) -> list[str]:
+    """How many series reach the month that all are forecast from; a doubt where most do not."""
+    reach, count = panel.ends[max(panel.ends)], len(panel.ids)
+    if reach == count:
+        return []
+    usual = pd.Period(ordinal=max(panel.ends, key=lambda month: (panel.ends[month], month)), freq="M")
+    said = f"{reach:,} of {count:,} series reach {panel.last}, the month that all are forecast from"
+    if reach >= MOST * count:
+        return [f"{said}."]
+    return [f"Only {said}; most end in {usual}: --as-of {usual}, if the later months are slips."]
 
 
 def _failures(request: Request, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:

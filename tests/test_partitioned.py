@@ -135,6 +135,17 @@ def test_the_plain_chain_gives_the_same_paths_before_calibration(tmp_path: Path)
             np.testing.assert_array_equal(mine.loc[mine["series"] == one, "q50"], medians)
 
 
+def test_a_series_that_began_after_another_of_its_file_ended_is_forecast_as_it_is_alone(tmp_path: Path) -> None:
+    y = ragged()[["s0", "s7", "s8"]]
+    y.iloc[-20:, 0] = np.nan  # ends in 2024-12
+    y.iloc[:-18, 1] = np.nan  # begins in 2025-03
+    together = asked(cut(y, tmp_path / "one", 3), tmp_path / "a")
+    assert run(together).failures.empty
+    apart = asked(cut(y, tmp_path / "three", 1), tmp_path / "b")
+    run(apart)
+    pd.testing.assert_frame_equal(rows(together.out), rows(apart.out), check_exact=True)
+
+
 # --- What is finished is not done again --------------------------------------------------------------------
 
 
@@ -195,7 +206,7 @@ def test_what_cannot_be_forecast_is_named_with_its_reason_and_the_rest_goes_on(t
     summary = run(asked(data, tmp_path / "out"))
     said = {(one.partition, one.series): one.why for one in summary.failures.itertuples()}
     assert set(said) == {("p003.parquet", "s5"), ("p006.parquet", "s6"), ("torn.parquet", "")}
-    assert said["p003.parquet", "s5"] == "needs 13 months, fewer are known"
+    assert said["p003.parquet", "s5"] == "needs 13 months until 2026-08, fewer are known"
     assert said["p006.parquet", "s6"] == "has no value since 2023-08"
     assert "no whole Parquet file" in said["torn.parquet", ""]
     assert [one.name for one in summary.lost] == ["torn.parquet"]
@@ -263,7 +274,7 @@ def test_a_partition_larger_than_memory_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(partitioned, "MEMORY_LIMIT", 170_000)
-    with pytest.raises(DataError, match=r"has 5\d\d rows, more than the 4\d\d that a worker .* reads"):
+    with pytest.raises(DataError, match=r"has 5\d\d rows, more than the 3\d\d that a worker .* reads"):
         run(asked(cut(ragged(), tmp_path / "in", 9), tmp_path / "out"))
 
 
@@ -294,6 +305,7 @@ def test_a_slip_of_the_last_month_is_said(tmp_path: Path) -> None:
     study = Study((Contender("naive", Naive()),), 3, 100, 0)
     summary = run(asked(cut(later, tmp_path / "in", 60), tmp_path / "out", study=study))
     assert summary.remarks[0].startswith("Only 1 of 120 series reach 2027-06")
+    assert "most end in 2026-08: --as-of 2026-08" in summary.remarks[0]
     capped = run(asked(Folder(str(tmp_path / "in")), tmp_path / "out", study=study, as_of=pd.Period("2026-08", "M")))
     assert (capped.remarks, int(capped.total("forecast"))) == ((), 120)
 
@@ -377,7 +389,7 @@ def test_the_command_says_what_was_done_and_fails_only_for_lost_partitions(
     code, out, err = tradecast(*words, "--memory-limit", "2GiB")
     assert code == 0, err
     assert "in: 8 of 9 series forecast from 2026-08, in 2 files; learned from 9 series." in out
-    assert "1 × needs 13 months, fewer are known" in out
+    assert "1 × needs 13 months until 2026-08, fewer are known" in out
     code, out, _ = tradecast(*words)
     assert (code, "2 were finished already" in out) == (0, True)
     (tmp_path / "in" / "torn.parquet").write_bytes(b"PAR1")
@@ -393,6 +405,11 @@ def test_the_command_says_what_was_done_and_fails_only_for_lost_partitions(
         (("s1",), "SERIES does not go with"),
         (("--memory-limit", "12"), "--memory-limit 12: give a size such as 1GiB"),
         (("--time-limit", "0"), "--time-limit 0: give seconds above 0"),
+        (("--time-limit", "nan"), "--time-limit nan: give seconds"),
+        (("--time-limit", "inf"), "--time-limit inf: give seconds"),
+        (("--memory-limit", "300MiB"), "needs 600MiB at least"),
+        (("--cluster", "nonsense"), "nonsense"),
+        (("--cluster", "tcp://127.0.0.1:9", "--workers", "2"), "omit --workers"),
         (("--horizon", "99"), "--horizon 99: give 1 to 60"),
         (("--model", "thet"), "thet"),
         (("--as-of", "2026-13"), "is not a month"),

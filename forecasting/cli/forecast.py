@@ -9,6 +9,7 @@ import typer
 
 from forecasting.cli import options, panel
 from forecasting.cli.output import say_written, write_table
+from forecasting.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +59,8 @@ def forecast(
         panel.forecast(data, out, model, horizon, paths, seed, as_of, spread, {"SERIES": series, **others})
         return
     spread.refuse_without_panel()
+    if data is not None and not Path(data).exists():
+        raise DataError(f"--data {data} does not exist: name a file, or a folder of partitions.")
     shown = options.coverages(coverage)
     asked = options.Asked(
         tuple(series or ()),

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from forecasting.compute import Where
     from forecasting.experiments_file import Experiment
     from forecasting.partitioned import Request, Summary
+    from forecasting.partitions import Folder
 
 SECONDS_BETWEEN_LINES = 15.0
 SHOWN_REASONS = 5
-SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+LONGEST = 86_400
+LEAST_MEMORY = 600 << 20
+SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class Spread:
 
         limit = bytes_of(self.memory_limit) if self.memory_limit else MEMORY_LIMIT
         if self.cluster:
+            if self.memory_limit or self.workers:
+                raise DataError(
+                    "--cluster has workers and memory limits of its own: omit --workers and --memory-limit."
+                )
             return Where(cluster=self.cluster)
         on_linux = sys.platform.startswith("linux")
         if self.memory_limit and not on_linux:
@@ -62,22 +69,26 @@ class Spread:
     def seconds(self) -> float:
         from forecasting.partitioned import SECONDS
 
-        if self.time_limit is not None and self.time_limit <= 0:
-            raise DataError(f"--time-limit {self.time_limit:g}: give seconds above 0.")
+        if self.time_limit is not None and not 0 < self.time_limit <= LONGEST:
+            raise DataError(f"--time-limit {self.time_limit:g}: give seconds above 0, at most {LONGEST:,} (a day).")
         return self.time_limit or SECONDS
 
 
 def is_panel(data: str) -> bool:
     """Whether --data names a folder or the URL of one, not a file."""
-    return "://" in data or Path(data).is_dir()
+    return Path(data.removeprefix("file://")).is_dir() if _is_local(data) else True
+
+
+def _is_local(data: str) -> bool:
+    return "://" not in data or data.startswith("file://")
 
 
 def bytes_of(text: str) -> int:
     """Bytes of a size such as 900MiB, 2G or 1.5GiB."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     size = int(float(found[1]) * SIZES[found[2].upper()]) if found else 0
-    if size < 300 << 20:
-        raise DataError(f"--memory-limit {text}: give a size such as 1GiB; a worker needs 300MiB at least.")
+    if not LEAST_MEMORY <= size < 1 << 50:
+        raise DataError(f"--memory-limit {text}: give a size such as 1GiB; a worker needs 600MiB at least.")
     return size
 
 
@@ -125,21 +136,27 @@ def _run(request: Request) -> Summary:
     return made
 
 
-def _folders(data: str, out: str | None) -> tuple[Any, Any]:
-    from forecasting.partitions import Folder
-
+def _folders(data: str, out: str | None) -> tuple[Folder, Folder]:
     if out is None or out == "-":
         raise DataError("A partitioned panel needs --out: the folder or URL that the results go to.")
     if Path(out).is_file():
         raise DataError(f"--out {out} is a file: name a folder.")
-    return Folder(data), Folder(out)
+    return _folder(data), _folder(out)
+
+
+def _folder(url: str) -> Folder:
+    """The folder; a local one by its whole path, because workers of a cluster may stand elsewhere."""
+    from forecasting.partitions import Folder
+
+    return Folder(str(Path(url.removeprefix("file://")).absolute()) if _is_local(url) else url)
 
 
 def _refuse(others: Mapping[str, Any], command: str) -> None:
     """Options that need one small panel in memory."""
     for option, value in others.items():
         if value:
-            raise DataError(f"--{option} does not go with a partitioned panel: {command} one file of it, or omit it.")
+            name = option if option.isupper() else f"--{option}"
+            raise DataError(f"{name} does not go with a partitioned panel: {command} one file of it, or omit it.")
 
 
 def _month(text: str | None) -> pd.Period | None:
@@ -168,7 +185,8 @@ def _show(request: Request, made: Summary) -> None:
         console.print(line, markup=False, highlight=False, emoji=False)
 
     say(
-        f"{request.data.name}: {forecast_:,} of {series:,} series forecast {spans}, in {len(made.outcomes):,} files"
+        f"{request.data.name}: {forecast_:,} of {series:,} series forecast {spans},"
+        f" in {_count(len(made.outcomes), 'file')}"
         + (f" ({made.already:,} were finished already)" if made.already else "")
         + f"; learned from {made.sample:,} series."
     )
@@ -179,9 +197,18 @@ def _show(request: Request, made: Summary) -> None:
         for why, count in made.reasons(SHOWN_REASONS):
             say(f"  {count:,} × {why}")
     if not made.scores.empty:
-        console.print(table_view("Means over all forecasts", made.scores))
+        shown = made.scores[["kind", "model", "cells", "mase", "crps_scaled"]].copy()
+        shown["cov80"], shown["cov95"] = 100 * made.scores["cover80"], 100 * made.scores["cover95"]
+        for name, digits in {"mase": 3, "crps_scaled": 3, "cov80": 1, "cov95": 1}.items():
+            shown[name] = shown[name].map(f"{{:.{digits}f}}".format)
+        shown["kind"] = shown["kind"].str.replace("_", " ")
+        console.print(table_view("Means over all forecasts", shown.rename(columns={"crps_scaled": "crps"})))
     say(f"Source: {request.data.name}, as given.")
     print(f"Written: {request.out.url}", file=sys.stderr)
+
+
+def _count(many: int, what: str) -> str:
+    return f"{many:,} {what}{'s' * (many != 1)}"
 
 
 class Rate:
