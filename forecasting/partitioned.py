@@ -595,6 +595,12 @@ def _summarised(
             f"Only {reach:,} of {len(panel.ids):,} series reach {panel.last}, the month that all are forecast from:"
             " --as-of an earlier month, if theirs is a slip."
         )
+    old = [name for name in names if outcomes[name].lost and request.out.footer(name)]
+    if old:
+        remarks.append(
+            f"{len(old):,} of the partitions that were not done have a result of an earlier run in --out, {old[0]} for"
+            " one: it does not go with the others."
+        )
     made = Summary(
         tuple(outcomes[one] for one in names), _failures(request, outcomes), cutoffs, sample, already, digest,
         tuple(remarks),

@@ -108,7 +108,7 @@ class Folder:
             return None
 
     def check_writable(self) -> None:
-        """Make a folder on this machine; DataError where nothing can be written. Other stores say so when written to."""
+        """Make a folder on this machine; DataError where nothing can be written. Other stores say so at a write."""
         if self.local is None:
             return
         try:
@@ -276,7 +276,7 @@ def _laid_out(
     refuse(order[1:][key[order][1:] == key[order][:-1]], "has two values for a month")
     for one, named in zip(series, units, strict=True):
         if len(named) > 1:
-            refused.setdefault(one, f"has more than one unit, {' and '.join(sorted(named)[:2])}")
+            refused.setdefault(one, f"has more than one unit, {' and '.join(map(_shown, sorted(named)[:2]))}")
         if not _is_name(one):
             refused.setdefault(one, "has an id that is empty, longer than 300 characters or holds control characters")
     good = np.array([one not in refused for one in series], dtype=bool)
@@ -314,6 +314,11 @@ def _not_monthly(y: np.ndarray, good: np.ndarray) -> list[tuple[int, str]]:
         elif not np.any(y[months, at]):
             found.append((at, "is zero in every month"))
     return found
+
+
+def _shown(text: str) -> str:
+    """As it may stand in a line: printable and short."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text[:40]) + "…" * (len(text) > 40)
 
 
 def _is_name(name: str) -> bool:
