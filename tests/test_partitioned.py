@@ -477,7 +477,8 @@ def parquet(**columns: Any) -> bytes:
 @pytest.mark.parametrize("unit", ["s", "ns"])
 def test_a_month_with_a_time_zone_is_that_of_the_calendar_there(zone: str, unit: str) -> None:
     months = pd.date_range("2024-01-01", periods=12, freq="MS", tz=zone)
-    content = parquet(series=["a"] * 12, month=pa.array(list(months.to_pydatetime()), pa.timestamp(unit, zone)), value=np.arange(12.0))
+    column = pa.array(list(months.to_pydatetime()), pa.timestamp(unit, zone))
+    content = parquet(series=["a"] * 12, month=column, value=np.arange(12.0))
     y = partitions.parse(content, "p").y
     assert (str(y.index[0]), str(y.index[-1]), len(y)) == ("2024-01", "2024-12", 12)
 
@@ -581,6 +582,22 @@ def test_the_command_says_what_was_done_and_fails_only_for_lost_partitions(
     code, _, err = tradecast(*words)
     assert code == 1
     assert "1 of 3 partitions were not done" in err
+
+
+def test_folders_have_names_that_hold_wherever_a_worker_was_started(
+    tradecast: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut(ragged(), tmp_path / "in", 9)
+    monkeypatch.chdir(tmp_path)
+    asked_for: list[Request] = []
+
+    def refuse(request: Request, *_: Any) -> Summary:
+        asked_for.append(request)
+        raise DataError("seen")
+
+    monkeypatch.setattr(partitioned, "run", refuse)
+    assert tradecast("forecast", "--data", "in", "--out", "here/../out")[0] == 2
+    assert [(one.data.url, one.out.url) for one in asked_for] == [(str(tmp_path / "in"), str(tmp_path / "out"))]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -132,7 +133,12 @@ def _folders(data: str, out: str | None) -> tuple[Any, Any]:
         raise DataError("A partitioned panel needs --out: the folder or URL that the results go to.")
     if Path(out).is_file():
         raise DataError(f"--out {out} is a file: name a folder.")
-    return Folder(data), Folder(out)
+    return Folder(_everywhere(data)), Folder(_everywhere(out))
+
+
+def _everywhere(folder: str) -> str:
+    """A folder by a name that does not depend on where a process was started: workers of a cluster are elsewhere."""
+    return folder if "://" in folder else os.path.abspath(folder)
 
 
 def _refuse(others: Mapping[str, Any], command: str) -> None:
