@@ -138,7 +138,7 @@ def _folders(data: str, out: str | None) -> tuple[Any, Any]:
 
 def _everywhere(folder: str) -> str:
     """A folder by a name that does not depend on where a process was started: workers of a cluster are elsewhere."""
-    return folder if "://" in folder else os.path.abspath(folder)
+    return folder if "://" in folder else os.path.abspath(folder)  # noqa: PTH100  links stay as they are named
 
 
 def _refuse(others: Mapping[str, Any], command: str) -> None:
