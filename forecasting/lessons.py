@@ -265,8 +265,8 @@ def teach(study: Study, y: pd.DataFrame, cutoffs: Sequence[pd.Period], crew: Cre
     steps = min(max(map(study.steps, cutoffs)), pipeline.CALIBRATION_HORIZON)
     until = {then: then + steps for then in sorted(earlier)}
     tasks = [_Sample(study, y[part], until) for part in chunks(y, study, max(len(until), 1))] if until else []
-    answers = _in_order(_errors, tasks, crew, trees, progress)
-    rows = pd.concat([one for one in answers if len(one)], ignore_index=True) if answers else pd.DataFrame()
+    answers = [one for one in _in_order(_errors, tasks, crew, trees, progress) if len(one)]
+    rows = pd.concat(answers, ignore_index=True) if answers else pd.DataFrame()
     lessons = [_lesson(study, y, cutoff, past[cutoff], rows) for cutoff in cutoffs]
     return Lessons(tuple(lessons), trees, len(y.columns), troubles)
 

@@ -146,12 +146,13 @@ def run(request: Request, watch: Watch = Watch()) -> Summary:
     ``fail_fast``.
     """
     names = _partitions(request)
+    request.out.check_writable()
     with crew(request.where) as workers:
         return _run(request, names, workers, watch)
 
 
 def _run(request: Request, names: Sequence[str], workers: Crew, watch: Watch) -> Summary:
-    surveyed = list(_survey(request, names, workers, watch))
+    surveyed = _survey(request, names, workers, watch)
     panel = _Panel.of(surveyed)
     cutoffs = _cutoffs(request, panel)
     sample = _sample(request, panel, surveyed, workers, watch)
@@ -236,16 +237,21 @@ def _partitions(request: Request) -> tuple[str, ...]:
     return names
 
 
-def _survey(request: Request, names: Sequence[str], workers: Crew, watch: Watch) -> Iterator[_Surveyed]:
+def _survey(request: Request, names: Sequence[str], workers: Crew, watch: Watch) -> list[_Surveyed]:
+    """Every partition in order; one that gave trouble is looked at once more, because all learn from all of them."""
+    found = dict(_looks(request, names, workers, watch))
+    found |= _looks(request, [one for one in names if found[one].trouble], workers, watch)
+    return [found[one] for one in names]
+
+
+def _looks(request: Request, names: Sequence[str], workers: Crew, watch: Watch) -> Iterator[tuple[str, _Surveyed]]:
     tasks = [_Look(request.data, request.out, one, request.as_of, request.where.memory_limit) for one in names]
-    found: list[_Surveyed | None] = [None] * len(tasks)
-    for done, (at, one) in enumerate(workers.each(_look, tasks), start=1):
-        found[at] = _Surveyed(names[at], trouble=f"{names[at]}: {one.why}.") if isinstance(one, Lost) else one
-        wrong = found[at].trouble or found[at].first_refused  # type: ignore[union-attr]
-        if request.fail_fast and wrong:
+    for done, (at, found) in enumerate(workers.each(_look, tasks), start=1):
+        one = _Surveyed(names[at], trouble=f"{names[at]}: {found.why}.") if isinstance(found, Lost) else found
+        if request.fail_fast and (wrong := one.trouble or one.first_refused):
             raise DataError(f"Stopped by --fail-fast: {wrong}")
         watch("Reading", done, len(tasks))
-    return (one for one in found if one is not None)
+        yield one.name, one
 
 
 @dataclass(frozen=True)
@@ -267,7 +273,7 @@ def _look(task: _Look) -> _Surveyed:
         return _Surveyed(task.name, trouble=str(error))
     except MemoryError:
         return _Surveyed(task.name, trouble=f"{task.name} needs more memory than --memory-limit: make it smaller.")
-    said = task.out.footer(task.name) or {}
+    said = _finished(task.out, task.name)
     ends, counts = (
         np.unique(Panel(part.y).last_known().map(lambda one: one.ordinal), return_counts=True)
         if len(part.series)
@@ -279,6 +285,14 @@ def _look(task: _Look) -> _Surveyed:
         next((f"{task.name}: {one} {why}." for one, why in part.refused.items()), ""), len(content),
         str(said.get("key", "")), said,
     )  # fmt: skip
+
+
+def _finished(out: Folder, name: str) -> dict[str, Any]:
+    """What a result that is there, whole to the last byte, says of itself; empty where there is none."""
+    try:
+        return partitions.unpacked(out.read(name)) or {}
+    except DataError:
+        return {}
 
 
 def _refuse_too_large(content: bytes, name: str, limit: int | None) -> None:
@@ -580,6 +594,12 @@ def _summarised(
 ) -> Summary:  # fmt: skip
     """The summary, and beside the results what was done and who is missing."""
     remarks = _who_reaches(panel) if request.cutoffs is None else []
+    old = [name for name in names if outcomes[name].lost and request.out.footer(name)]
+    if old:
+        remarks.append(
+            f"{len(old):,} of the partitions that were not done have a result of an earlier run in --out, {old[0]} for"
+            " one: it does not go with the others."
+        )
     made = Summary(
         tuple(outcomes[one] for one in names), _failures(request, outcomes), cutoffs, sample, already, digest,
         tuple(remarks),
@@ -619,7 +639,9 @@ def _failures(request: Request, outcomes: Mapping[str, Outcome]) -> pd.DataFrame
         if one.lost:
             rows.append((name, "", one.lost))
         elif one.failed:
-            said = request.out.footer(name) or {}
+            said = request.out.footer(name)
+            if said is None:
+                raise DataError(f"The result {name} was taken out of --out meanwhile: run the same command again.")
             rows += [(name, series, why) for series, why in said.get("failures", ())]
     return pd.DataFrame(sorted(rows), columns=["partition", "series", "why"])
 

@@ -2,7 +2,8 @@
 
 A file is a partition: long rows ``series, month, value`` and, if given, ``unit`` (``unique_id, ds, y`` are read as
 well). What is made of a partition goes to a file of the same name in another folder, written at once or not at all;
-its footer says what it was made from, so that a finished one is recognised without anything beside it.
+its footer says what it was made from and seals it, so that a finished and whole one is recognised without anything
+beside it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,13 +23,16 @@ import fsspec  # type: ignore[import-untyped]
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from forecasting.errors import DataError
 from forecasting.store import write_bytes
 
 COLUMNS = (("series", "unique_id"), ("month", "ds"), ("value", "y"))
-FOOTER = b"tradecast"
+FOOTER, SEAL = b"tradecast", b"tradecast.sha256"
+UNSEALED = b"0" * 64
+"""What stands in a file where its SHA-256 will, when that is computed."""
 FIRST_MONTH, LAST_MONTH = (pd.Period(one, "M").ordinal for one in ("1900-01", "2199-12"))
 SPAN = LAST_MONTH - FIRST_MONTH + 3  # months that a series can have, and two places for those that are none
 FEWEST_MONTHS = 3
@@ -35,7 +40,7 @@ LONGEST_HOLE = 12
 LARGEST_SHARE_MISSING = 0.2
 LONGEST_NAME = 300
 LARGEST = 1e15
-MONTH_TEXT = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+MONTH_TEXT = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01])([T ][0-9:.]*)?)?")
 BYTES_A_ROW = 220
 """Memory that reading one row takes at its peak: 170 to 210 measured from a million rows on."""
 
@@ -100,14 +105,31 @@ class Folder:
         try:
             store, root = self._opened()
             with store.open(f"{root}/{name}", "rb") as file:
-                said = (pq.ParquetFile(file).schema_arrow.metadata or {}).get(FOOTER)
-            return dict(json.loads(said)) if said else None
-        except (OSError, ValueError):
+                return _said(pq.ParquetFile(file))
+        except UNREADABLE:
             return None
+
+    def check_writable(self) -> None:
+        """Make a folder on this machine; DataError where nothing can be written. Other stores say so at a write."""
+        if self.local is None:
+            return
+        try:
+            self.local.mkdir(parents=True, exist_ok=True)
+        except OSError as cause:
+            raise DataError(f"{self.url} cannot be made: {cause.strerror or cause}.") from cause
+        if not os.access(self.local, os.W_OK | os.X_OK):
+            raise DataError(f"{self.url} may not be written to: choose another folder for --out.")
 
     def _opened(self) -> tuple[Any, str]:
         store, root = fsspec.core.url_to_fs(str(self.local) if self.local else self.url)
         return store, root.rstrip("/")
+
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException)
+
+
+def _said(file: pq.ParquetFile) -> dict[str, Any]:
+    return dict(json.loads((file.metadata.metadata or {})[FOOTER]))
 
 
 def _is_local(url: str) -> bool:
@@ -213,12 +235,13 @@ def _months(column: pa.ChunkedArray, name: str) -> np.ndarray:
     kind = column.type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    if pa.types.is_temporal(kind) and not pa.types.is_time(kind):
-        days = column.cast(pa.timestamp("us")).to_numpy()
-        months = days.astype("datetime64[M]").astype(np.int64)
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        if getattr(kind, "tz", None) is not None:  # the month of the calendar that hangs there, not in Greenwich
+            column = pc.local_timestamp(column)
+        months = column.to_numpy().astype("datetime64[M]").astype(np.int64)
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
         codes, texts = _encoded(column)
-        known = [pd.Period(one[:7], "M").ordinal if MONTH_TEXT.fullmatch(one[:7]) else None for one in texts]
+        known = [pd.Period(one[:7], "M").ordinal if MONTH_TEXT.fullmatch(one) else None for one in texts]
         if None in known:
             wrong = texts[known.index(None)]
             raise DataError(f"{name}: {wrong!r} is not a month: write dates, or texts such as 2026-08.")
@@ -262,7 +285,7 @@ def _laid_out(
         refused.setdefault(series[code], "has two values for a month")
     for one, named in zip(series, units, strict=True):
         if len(named) > 1:
-            refused.setdefault(one, f"has more than one unit, {' and '.join(sorted(named)[:2])}")
+            refused.setdefault(one, f"has more than one unit, {' and '.join(map(_shown, sorted(named)[:2]))}")
         if not _is_name(one):
             refused.setdefault(one, "has an id that is empty, longer than 300 characters or holds control characters")
     good = np.array([one not in refused for one in series], dtype=bool)
@@ -302,6 +325,11 @@ def _not_monthly(y: np.ndarray, good: np.ndarray) -> list[tuple[int, str]]:
     return found
 
 
+def _shown(text: str) -> str:
+    """As it may stand in a line: printable and short."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in text[:40]) + "…" * (len(text) > 40)
+
+
 def _is_name(name: str) -> bool:
     return 0 < len(name.strip()) <= LONGEST_NAME and not any(unicodedata.category(one)[0] == "C" for one in name)
 
@@ -313,10 +341,24 @@ def packed(table: pd.DataFrame, said: Mapping[str, Any]) -> bytes:
     """A table as Parquet bytes, with what it was made from in its footer; the same table gives the same bytes."""
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     text = json.dumps(said, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), FOOTER: text.encode()})
+    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), FOOTER: text.encode(), SEAL: UNSEALED})
     buffer = io.BytesIO()
     pq.write_table(arrow, buffer, compression="zstd")
-    return buffer.getvalue()
+    content = buffer.getvalue()
+    at = content.rfind(UNSEALED)
+    return content[:at] + digest_of(content).encode() + content[at + len(UNSEALED) :]
+
+
+def unpacked(content: bytes) -> dict[str, Any] | None:
+    """What the footer of a file that we wrote says; None for another's file, or where a single byte is damaged."""
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        seal = file.metadata.metadata[SEAL]
+        at = content.rfind(seal)
+        whole = digest_of(content[:at] + UNSEALED + content[at + len(UNSEALED) :]).encode() == seal
+        return _said(file) if whole else None
+    except UNREADABLE:
+        return None
 
 
 # --- Making a folder of them -------------------------------------------------------------------------------

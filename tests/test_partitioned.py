@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import signal
@@ -12,19 +14,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import invented
 
-from forecasting import lessons, partitioned, partitions
-from forecasting.compute import Where
-from forecasting.errors import DataError, ForecastingError
+from forecasting import lessons, partitioned, partitions, store
+from forecasting.compute import Lost, Where
+from forecasting.errors import DataError, ForecastingError, ModelError
 from forecasting.experiments_file import Contender, parse
 from forecasting.lessons import Study
 from forecasting.models.boosting import Boosting
 from forecasting.models.naive import Naive
 from forecasting.models.theta import Theta
 from forecasting.panel import Panel
-from forecasting.partitioned import Request, Summary, backtest_of, run
+from forecasting.partitioned import Request, Summary, Watch, backtest_of, run
 from forecasting.partitions import Folder
 
 HERE = Where()
@@ -310,6 +314,200 @@ def test_a_slip_of_the_last_month_is_said(tmp_path: Path) -> None:
     assert (capped.remarks, int(capped.total("forecast"))) == ((), 120)
 
 
+# --- What breaks on the way --------------------------------------------------------------------------------
+
+PLAIN = Study((Contender("naive", Naive()),), horizon=3, paths=100, seed=0, calibrate=False)
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    return {one.name: one.read_bytes() for one in out.iterdir()}
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> tuple[Request, dict[str, bytes]]:
+    """A naive forecast of three partitions, and the bytes of its results."""
+    request = asked(cut(ragged(), tmp_path / "in", 3), tmp_path / "out", study=PLAIN)
+    run(request)
+    return request, contents(tmp_path / "out")
+
+
+def flipped(content: bytes, share: float) -> bytes:
+    at = int(share * (len(content) - 1))
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    **{f"a bit at {share}": lambda content, share=share: flipped(content, share)  # type: ignore[misc]
+       for share in (0.02, 0.3, 0.6, 0.75, 0.9, 0.97, 0.9999)},
+    "cut short": lambda content: content[:-20],
+    "cut in the middle": lambda content: content[:300] + content[-300:],
+    "empty": lambda content: b"",
+    "another's": lambda content: (lambda file: (pd.DataFrame({"a": [1]}).to_parquet(file), file.getvalue())[1])(
+        io.BytesIO()
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_result_is_made_again(
+    damage: Callable[[bytes], bytes], finished: tuple[Request, dict[str, bytes]], tmp_path: Path
+) -> None:
+    request, before = finished
+    (tmp_path / "out" / "p003.parquet").write_bytes(damage(before["p003.parquet"]))
+    assert run(request).already == 2
+    assert contents(tmp_path / "out") == before
+
+
+def no_space(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    plain = store._replace
+
+    def replace_(content: bytes, path: Path) -> None:
+        if path.name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        plain(content, path)
+
+    monkeypatch.setattr(store, "_replace", replace_)
+
+
+def test_a_full_disk_costs_what_it_has_no_room_for(
+    finished: tuple[Request, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, before = finished
+    other = replace(request, out=Folder(str(tmp_path / "other")))
+    with monkeypatch.context() as full:
+        no_space(full, "p003.parquet")
+        summary = run(other)
+    assert [(one.name, "No space left" in one.lost) for one in summary.lost] == [("p003.parquet", True)]
+    assert set(other.out.partitions()) == {"p000.parquet", "p006.parquet"}
+    with monkeypatch.context() as full:
+        no_space(full, "_summary.json")
+        with pytest.raises(DataError, match=r"_summary\.json was not written: No space left"):
+            run(other)
+    assert run(other).already == 3
+    assert contents(tmp_path / "other") == before
+
+
+def test_an_out_that_cannot_be_written_is_refused_before_anything_is_read(
+    finished: tuple[Request, dict[str, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, _ = finished
+    monkeypatch.setattr(Folder, "read", lambda *_: pytest.fail("read"))
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match="file/out cannot be made: Not a directory"):
+        run(replace(request, out=Folder(str(tmp_path / "file" / "out"))))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(DataError, match="out may not be written to: choose another folder"):
+        run(request)
+
+
+def at_stage(stage: str, act: Callable[[], object]) -> Watch:
+    """Acts once, when a run first tells of this stage."""
+    todo = [act]
+    return Watch(lambda now, *_: todo.pop()() if now == stage and todo else None)
+
+
+@pytest.mark.parametrize(
+    ("act", "why"),
+    [
+        (lambda path: path.unlink(), "p003.parquet cannot be read"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "p003.parquet was changed while it was read"),
+    ],
+    ids=["vanishes", "changes"],
+)
+def test_a_partition_that_goes_after_the_survey_is_named_and_the_rest_goes_on(
+    act: Callable[[Path], object], why: str, finished: tuple[Request, dict[str, bytes]], tmp_path: Path
+) -> None:
+    request, before = finished
+    request = replace(request, out=Folder(str(tmp_path / "other")))
+    path = tmp_path / "in" / "p003.parquet"
+    whole = path.read_bytes()
+    summary = run(request, at_stage("Forecasting", lambda: act(path)))
+    assert [one.lost.startswith(why) for one in summary.lost] == [True]
+    assert set(request.out.partitions()) == {"p000.parquet", "p006.parquet"}
+    path.write_bytes(whole)
+    assert run(request).already == 2
+    assert contents(tmp_path / "other") == before
+    with pytest.raises(DataError, match=why):  # without it nothing can be learned
+        run(replace(request, out=Folder(str(tmp_path / "new"))), at_stage("Drawing a sample", lambda: act(path)))
+
+
+class Mortal:
+    """Workers of whom one dies at its first look at p003.parquet."""
+
+    def __init__(self) -> None:
+        self.dies = True
+
+    def each(self, function: Any, tasks: Any, shared: Any = None) -> Iterator[tuple[int, Any]]:
+        for place, task in enumerate(tasks):
+            if self.dies and task.name == "p003.parquet":
+                self.dies = False
+                yield place, Lost("its worker was ended by SIGKILL")
+            else:
+                yield place, function(task) if shared is None else function(task, shared)
+
+
+def test_a_worker_that_dies_at_the_survey_changes_no_number(
+    finished: tuple[Request, dict[str, bytes]], tmp_path: Path
+) -> None:
+    request, before = finished
+    other = replace(request, out=Folder(str(tmp_path / "other")))
+    workers = Mortal()
+    partitioned._run(other, request.data.partitions(), workers, Watch())
+    assert not workers.dies
+    assert contents(tmp_path / "other") == before
+
+
+def test_a_result_of_an_earlier_run_where_a_partition_is_lost_is_said(
+    finished: tuple[Request, dict[str, bytes]], tmp_path: Path
+) -> None:
+    request, _ = finished
+    (tmp_path / "in" / "p003.parquet").write_bytes(b"PAR1")
+    assert "1 of the partitions that were not done have a result of an earlier run" in run(request).remarks[-1]
+
+
+class Never(Naive):
+    """A naive model that never fits."""
+
+    def fit(self, panel: Panel) -> Any:
+        raise ModelError("never: does not fit.")
+
+
+def test_where_nothing_can_be_calibrated_every_series_is_named(tmp_path: Path) -> None:
+    study = Study((Contender("never", Never()),), 4, 100, 0)
+    summary = run(asked(cut(ragged(), tmp_path / "in", 9), tmp_path / "out", study=study))
+    assert set(summary.failures["series"]) == set(ragged().columns)
+    assert set(summary.failures["why"]) == {"never: does not fit."}
+
+
+def parquet(**columns: Any) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York", "+09:00", "-11:00"])
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_a_month_with_a_time_zone_is_that_of_the_calendar_there(zone: str, unit: str) -> None:
+    months = pd.date_range("2024-01-01", periods=12, freq="MS", tz=zone)
+    column = pa.array(list(months.to_pydatetime()), pa.timestamp(unit, zone))
+    content = parquet(series=["a"] * 12, month=column, value=np.arange(12.0))
+    y = partitions.parse(content, "p").y
+    assert (str(y.index[0]), str(y.index[-1]), len(y)) == ("2024-01", "2024-12", 12)
+
+
+@pytest.mark.parametrize("text", ["2024-01x", "2024-011", "2024-01-32", "٢٠٢٤-01", "2024-01-1", "2024/01", ""])
+def test_a_text_that_is_no_month_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match="is not a month: write dates"):
+        partitions.parse(parquet(series=["a"], month=[text], value=[1.0]), "p")
+
+
+def test_what_a_file_calls_its_units_is_printable_and_short_in_a_reason() -> None:
+    content = parquet(series=["a"] * 2, month=["2024-01", "2024-02"], value=[1.0, 2.0], unit=["\x1b[31m", "x" * 999])
+    why = partitions.parse(content, "p").refused["a"]
+    assert why.isprintable()
+    assert len(why) < 120
+
+
 # --- Backtests ---------------------------------------------------------------------------------------------
 
 EXPERIMENT = {
@@ -396,6 +594,22 @@ def test_the_command_says_what_was_done_and_fails_only_for_lost_partitions(
     code, _, err = tradecast(*words)
     assert code == 1
     assert "1 of 3 partitions were not done" in err
+
+
+def test_folders_have_names_that_hold_wherever_a_worker_was_started(
+    tradecast: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut(ragged(), tmp_path / "in", 9)
+    monkeypatch.chdir(tmp_path)
+    asked_for: list[Request] = []
+
+    def refuse(request: Request, *_: Any) -> Summary:
+        asked_for.append(request)
+        raise DataError("seen")
+
+    monkeypatch.setattr(partitioned, "run", refuse)
+    assert tradecast("forecast", "--data", "in", "--out", "here/../out")[0] == 2
+    assert [(one.data.url, one.out.url) for one in asked_for] == [(str(tmp_path / "in"), str(tmp_path / "out"))]
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def one(campaign: kills.Campaign, journey: kills.Journey, at: Path, free: int | 
             remount(at, "rw")
         else:
             ballast.unlink()
-        wrong += kills.torn(home, before, after, journey.named)
+        wrong += kills.torn(home, before, after, journey)
         code = kills.wait(kills.start(home, journey.words), kills.LONGEST_SECONDS)
         wrong += [f"with room again it ended with {code}: {kills.said()}"] if code else []
         wrong += kills.differences(after, kills.state(home, journey.named)) if not code else []

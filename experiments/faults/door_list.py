@@ -22,6 +22,7 @@ import pandas as pd
 from door_checks import WrongAnswerError, check_line, check_text
 from door_figures import figures, user_seeds
 from door_mutations import FIGURES, WORDS, mutated
+from door_partitions import partition
 
 from forecasting import (
     backtest_files,
@@ -87,6 +88,7 @@ def doors(folder: Path) -> dict[str, Door]:
         "store_part": partial(_store_part, folder),
         "cache": partial(_cache, folder),
         "forecast_table": partial(_forecast_table, folder),
+        "partition": partial(partition, folder),
         "command_line": _CommandLine(folder),
     }
 

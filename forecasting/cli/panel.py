@@ -174,7 +174,7 @@ def _month(text: str | None) -> pd.Period | None:
 
 def _show(request: Request, made: Summary) -> None:
     from forecasting.cli.console import console as make_console
-    from forecasting.cli.terminal import table_view
+    from forecasting.cli.terminal import plain, table_view
 
     console = make_console()
     series, forecast_ = int(made.total("series")), int(made.total("forecast"))
@@ -182,7 +182,7 @@ def _show(request: Request, made: Summary) -> None:
     spans = f"from {last}" if first == last else f"from {len(made.cutoffs)} cutoffs, {first} to {last}"
 
     def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, emoji=False)
+        console.print(plain(line))
 
     say(
         f"{request.data.name}: {forecast_:,} of {series:,} series forecast {spans},"
