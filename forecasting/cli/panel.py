@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -148,7 +149,8 @@ def _folder(url: str) -> Folder:
     """The folder; a local one by its whole path, because workers of a cluster may stand elsewhere."""
     from forecasting.partitions import Folder
 
-    return Folder(str(Path(url.removeprefix("file://")).absolute()) if _is_local(url) else url)
+    # Links stay as they are named.
+    return Folder(os.path.abspath(url.removeprefix("file://")) if _is_local(url) else url)  # noqa: PTH100
 
 
 def _refuse(others: Mapping[str, Any], command: str) -> None:
