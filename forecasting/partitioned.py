@@ -223,8 +223,10 @@ def _partitions(request: Request) -> tuple[str, ...]:
     names = request.data.partitions()
     if not names:
         raise DataError(f"{request.data.url} holds no Parquet file: name the folder of the partitions.")
-    if request.out.url.rstrip("/") == request.data.url.rstrip("/"):
-        raise DataError("--out is the folder of --data: choose another, so that no input is overwritten.")
+    if f"{request.out.url.rstrip('/')}/".startswith(f"{request.data.url.rstrip('/')}/"):
+        raise DataError(
+            "--out is the folder of --data or lies in it: choose another, so that no result is taken for data."
+        )
     try:
         there = request.out.partitions()
     except DataError:
@@ -346,7 +348,8 @@ class _Panel:
             for month, count in one.ends.items():
                 ends[month] = ends.get(month, 0) + count
         if not ends:
-            raise DataError("No partition holds a series that can be forecast: `_failures.csv` would name them all.")
+            first = next((one.first_refused for one in surveyed if one.first_refused), "they are empty.")
+            raise DataError(f"No partition holds a series that can be forecast; the first reason is {first}")
         at = np.repeat(np.arange(len(surveyed)), [len(one.ids) for one in surveyed])
         panel = cls(
             np.concatenate([one.ids for one in surveyed]), np.concatenate([one.kinds for one in surveyed]), at, ends,

@@ -285,8 +285,12 @@ def test_a_partition_larger_than_memory_is_refused_before_it_is_read(
 def test_what_makes_no_panel_is_refused_in_one_line(tmp_path: Path) -> None:
     y = ragged()
     data = cut(y, tmp_path / "in", 3)
-    with pytest.raises(DataError, match="is the folder of --data"):
-        run(asked(data, tmp_path / "in"))
+    for inside in ("in", "in/results"):
+        with pytest.raises(DataError, match="is the folder of --data or lies in it"):
+            run(asked(data, tmp_path / inside))
+    cut(y[["s0"]] * 0.0, tmp_path / "zero", 1)
+    with pytest.raises(DataError, match=r"the first reason is p000\.parquet: s0 is zero in every month"):
+        run(asked(Folder(str(tmp_path / "zero")), tmp_path / "out"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no Parquet file"):
         run(asked(Folder(str(tmp_path / "empty")), tmp_path / "out"))
