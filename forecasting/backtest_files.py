@@ -99,10 +99,10 @@ def read(folder: Path) -> Result:
 
 def named(name: str) -> Path:
     """The folder of a backtest by name or path; one that is not there names its nearest neighbours."""
-    if os.sep in name or Path(name, ABOUT).is_file():
+    if os.sep in name or os.path.isfile(os.path.join(name, ABOUT)):  # noqa: PTH113, PTH118  a name may be too long for Path
         return Path(name)
     folder = backtests_folder() / name
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112
         there = [one.name for one in finished()]
         near = difflib.get_close_matches(name, there, n=3, cutoff=0.4) or there[:5]
         hint = (

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forecasting import store, workflow
+from forecasting import backtest_files, store, workflow
+from forecasting.errors import DataError
 from forecasting.sources.base import Address
 from forecasting.sources.fetching import Client, _Download
 
@@ -83,3 +84,9 @@ def test_a_memory_of_downloads_that_cannot_be_a_folder_costs_the_memory_only(tmp
     assert result is not None
     assert result.content == b"a,b\n1,2\n"
     assert memory.read_text() == "no folder"
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b"])
+def test_a_name_that_no_file_system_takes_is_a_backtest_that_is_not_there(name: str) -> None:
+    with pytest.raises(DataError, match="No backtest is called"):
+        backtest_files.named(name)
