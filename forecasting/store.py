@@ -242,8 +242,12 @@ def _replace(content: bytes, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+@functools.cache
 def _sweep(folder: Path) -> None:
-    """Remove what killed writers left here; what is younger than a day may still be written to."""
+    """Remove what killed writers left here, once a process: a folder of ten thousand results is not listed at each.
+
+    What is younger than a day may still be written to.
+    """
     for left in folder.glob(".tradecast-*.part"):
         with contextlib.suppress(OSError):
             if left.stat().st_mtime < time.time() - DAY_OF_SECONDS:
