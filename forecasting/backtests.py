@@ -33,10 +33,8 @@ from forecasting.compute import Progress, map_tasks, silent
 from forecasting.covariates import held, with_covariates
 from forecasting.errors import DataError
 from forecasting.experiment import Done, Job, Origin, PanelAt, jobs_of, side_by_side, work
-from forecasting.experiments_file import FIRST_PUBLISHED, Contender, Cutoffs, Experiment
+from forecasting.experiments_file import FIRST_PUBLISHED, Contender, Cutoffs, Experiment, parts_of
 from forecasting.forecast import Forecast
-from forecasting.models.base import Forecaster
-from forecasting.models.ensemble import Ensemble
 from forecasting.observations import with_derived
 from forecasting.panel import Panel
 from forecasting.periods import Totals, label
@@ -303,15 +301,10 @@ def truth_of(y: pd.DataFrame, catalogue: Catalogue, series: Sequence[str]) -> di
 
 def _parts(experiment: Experiment, data: Data, folds: Sequence[Fold]) -> Iterator[Part]:
     """Parts of all models; one that also is in a pool is fitted once for both."""
-    counts: dict[Forecaster, set[int]] = {}
-    for contender in experiment.contenders:
-        for part in contender.parts():
-            counts.setdefault(part, set()).add(contender.share(experiment.paths))
     panels = [_seen(fold, data.x, experiment.window) for fold in folds]
     origins: list[Origin] = [(fold.cutoff, fold.future, fold.wanted) for fold in folds]
     alone: list[tuple[Job, list[int]]] = []
-    for part, paths in counts.items():
-        each = tuple(sorted(paths))
+    for part, each in parts_of(experiment.contenders, experiment.paths).items():
         if getattr(part, "learns_across_series", False):
             jobs = jobs_of(part, panels, origins, each, experiment.seed, watched=False)
         else:
@@ -535,9 +528,8 @@ class _Read:
 def _pooled(contender: Contender, members: list[Forecast], paths: int) -> Forecast | None:
     if not members:
         return None
-    pool = contender.forecaster
-    made = pool.combine(members, paths) if isinstance(pool, Ensemble) else members[0]
-    return replace(made, model=contender.label) if made.series else None
+    made = contender.combined(members, paths)
+    return made if made.series else None
 
 
 def _finished(task: Scoring, made: Sequence[Forecast | None]) -> Iterator[tuple[int, Forecast]]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from forecasting.errors import DataError, ModelError
-from forecasting.forecast import COVERAGES, KINDS
+from forecasting.forecast import COVERAGES, KINDS, Forecast
 from forecasting.models import MODELS, forecaster
 from forecasting.models.base import Forecaster
 from forecasting.models.ensemble import Ensemble
@@ -78,9 +78,24 @@ class Contender:
         """Paths that each part has to give."""
         return self.forecaster.share(paths) if isinstance(self.forecaster, Ensemble) else paths
 
+    def combined(self, members: Sequence[Forecast], paths: int) -> Forecast:
+        """The forecast of its parts' (one each) under its label; of a pool for the series that all parts have."""
+        pool = self.forecaster
+        made = pool.combine(members, paths) if isinstance(pool, Ensemble) else members[0]
+        return replace(made, model=self.label)
+
     def settings(self) -> dict[str, Any]:
         """Every setting by name, as JSON can hold it."""
         return dict(json.loads(json.dumps(asdict(self.forecaster))))  # type: ignore[call-overload]
+
+
+def parts_of(contenders: Sequence[Contender], paths: int) -> dict[Forecaster, tuple[int, ...]]:
+    """What is fitted once for all contenders, and the numbers of paths that are wanted of it."""
+    counts: dict[Forecaster, set[int]] = {}
+    for contender in contenders:
+        for part in contender.parts():
+            counts.setdefault(part, set()).add(contender.share(paths))
+    return {part: tuple(sorted(found)) for part, found in counts.items()}
 
 
 @dataclass(frozen=True)

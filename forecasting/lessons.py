@@ -19,11 +19,10 @@ from forecasting.calibration import Strata
 from forecasting.compute import Crew, Lost
 from forecasting.errors import ForecastingError, ModelError
 from forecasting.experiment import NUMERICAL, Job, Origin, jobs_of, side_by_side, work
-from forecasting.experiments_file import Contender
+from forecasting.experiments_file import Contender, parts_of
 from forecasting.forecast import Forecast
 from forecasting.models.base import Forecaster
 from forecasting.models.boosting import Boosting, FittedBoosting
-from forecasting.models.ensemble import Ensemble
 from forecasting.panel import ENDED_MONTHS, Panel
 from forecasting.periods import next_full_quarter_end
 from forecasting.time_limit import TookTooLong, time_limit
@@ -61,11 +60,7 @@ class Study:
     @property
     def parts(self) -> dict[Forecaster, tuple[int, ...]]:
         """What is fitted, and how many paths of it are wanted: a model's own, its share of a pool."""
-        counts: dict[Forecaster, set[int]] = {}
-        for one in self.contenders:
-            for part in one.parts():
-                counts.setdefault(part, set()).add(one.share(self.paths))
-        return {part: tuple(sorted(found)) for part, found in counts.items()}
+        return parts_of(self.contenders, self.paths)
 
     @property
     def min_months(self) -> int:
@@ -156,7 +151,7 @@ def ask(
             share = one.share(study.paths)
             members = [pieces.get((part, at, share), []) for part in one.parts()]
             if all(members):
-                made = _combined(one, [side_by_side(found) for found in members], study.paths)
+                made = one.combined([side_by_side(found) for found in members], study.paths)
                 if made.series:
                     forecasts[cutoff, one.label, last] = made
     return Answer(forecasts, failures)
@@ -168,12 +163,6 @@ def _by_end(y: pd.DataFrame) -> list[tuple[pd.Period, tuple[str, ...]]]:
         return []
     last = Panel(y).last_known()
     return [(end, tuple(map(str, last.index[last == end]))) for end in sorted(set(last))]
-
-
-def _combined(contender: Contender, members: Sequence[Forecast], paths: int) -> Forecast:
-    pool = contender.forecaster
-    made = pool.combine(members, paths) if isinstance(pool, Ensemble) else members[0]
-    return replace(made, model=contender.label)
 
 
 def _forecasts(

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from test_vintages import CATALOGUE, DAYS, EXPORTS, HASH, IMPORTS, PRECEDENCE, ROWS, records
 
-from forecasting import vintage_store, vintages
+from forecasting import store, vintage_store, vintages
 from forecasting.errors import DataError
 from forecasting.vintages import COLUMNS
 
@@ -343,6 +343,7 @@ def test_what_a_killed_writer_left_is_never_read_and_goes_after_a_day(folder: Pa
         one.write_bytes(b"half a part")
     os.utime(left[0], (time.time() - 90_000,) * 2)
     assert known(folder) == [3]
+    store._sweep.cache_clear()  # as in a new process
     add(folder, {"value": 4}, now=datetime(2026, 1, 4, tzinfo=UTC))
     assert [one.exists() for one in left] == [False, True]
 
