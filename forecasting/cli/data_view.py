@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from forecasting.cli.progress import Bar
 from forecasting.cli.terminal import packed, plain, plain_table, table_view
 from forecasting.units import percent, scale_of
 from forecasting.update import Came, Compared, Offer, Revised, Updated
@@ -22,35 +22,21 @@ if TYPE_CHECKING:
 SHOWN_REVISIONS = 12
 
 
-class Fetching:
-    """``with Fetching() as told``: on a terminal a bar for every file, told (address, bytes so far, bytes in all)."""
+class Fetching(Bar):
+    """``with Fetching() as told``: file after file, told (address, bytes so far, bytes in all)."""
 
-    def __init__(self) -> None:
-        self.bar: Any = None
-        self.tasks: dict[str, Any] = {}
+    address = ""
 
-    def __enter__(self) -> Fetching:
-        return self
+    def columns(self) -> tuple[Any, ...]:
+        from rich.progress import BarColumn, DownloadColumn, TextColumn
 
-    def __exit__(self, *_: object) -> None:
-        if self.bar:
-            self.bar.stop()
+        return TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn()
 
     def __call__(self, address: str, done: int, whole: int | None) -> None:
-        if not sys.stderr.isatty():
-            return
-        if self.bar is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-
-            columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
-            self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self.bar.start()
-        if address not in self.tasks:
-            for task in self.tasks.values():
-                self.bar.remove_task(task)
-            self.tasks = {address: self.bar.add_task(address[-60:], total=whole)}
-        self.bar.update(self.tasks[address], completed=done, total=whole)
+        if address != self.address:
+            self.address = address
+            self.begin(address[-60:], whole)
+        self.show(done, whole, f"{address}: {done:,} bytes")
 
 
 # --- What came -------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from forecasting.partitioned import Request, Summary
     from forecasting.partitions import Folder
 
-SECONDS_BETWEEN_LINES = 15.0
 SHOWN_REASONS = 5
 LONGEST = 86_400
 LEAST_MEMORY = 600 << 20
@@ -125,6 +123,7 @@ def backtest(experiment: Experiment, data: str, out: str | None, spread: Spread,
 
 
 def _run(request: Request) -> Summary:
+    from forecasting.cli.progress import Rate
     from forecasting.partitioned import Watch, run
 
     with Rate() as rate:
@@ -211,52 +210,3 @@ def _show(request: Request, made: Summary) -> None:
 
 def _count(many: int, what: str) -> str:
     return f"{many:,} {what}{'s' * (many != 1)}"
-
-
-class Rate:
-    """A bar with rate, remaining time and failures on a terminal, plain lines in a log, always on standard error."""
-
-    def __init__(self) -> None:
-        self.bar: Any = None
-        self.task: Any = None
-        self.stage = ""
-        self.began = self.said = time.monotonic()
-        self.from_ = 0
-
-    def __enter__(self) -> Rate:
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (
-                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,} of {task.total:,}"),
-                TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[failed]}"),
-            )  # fmt: skip
-            self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar:
-            self.bar.stop()
-
-    def __call__(self, stage: str, done: int, total: int, failed: int) -> None:
-        now = time.monotonic()
-        if stage != self.stage:
-            self.stage, self.began, self.from_ = stage, now, done
-            if self.bar:
-                if self.task is not None:
-                    self.bar.remove_task(self.task)
-                self.task = self.bar.add_task(stage, total=total, completed=done, rate="", failed="")
-        rate = (done - self.from_) / max(now - self.began, 1e-9)
-        unit = "series/s" if stage == "Forecasting" else "/s"
-        told = f"{rate:,.1f} {unit}" if done > self.from_ else ""
-        lacking = f"{failed:,} without a forecast" if failed else ""
-        if self.bar:
-            self.bar.update(self.task, completed=done, total=total, rate=told, failed=lacking)
-        elif now - self.said > SECONDS_BETWEEN_LINES:
-            self.said = now
-            left = f"{(total - done) / rate:,.0f} s left" if rate > 0 else ""
-            print(
-                f"{stage}: " + ", ".join(filter(None, (f"{done:,} of {total:,}", told, left, lacking))), file=sys.stderr
-            )
