@@ -124,11 +124,10 @@ def learn(
 
 @dataclass(frozen=True)
 class Strata:
-    """Factors (h × 4) for series that left no errors of their own, by length of history; ``made`` past forecasts."""
+    """Factors (h × 4) for series that left no errors of their own, by length of history."""
 
     short: np.ndarray
     long: np.ndarray
-    made: int
 
     def calibration(self, months_known: Mapping[str, int]) -> Calibration:
         """The factors of each of these series."""
@@ -142,14 +141,14 @@ def learn_strata(
     """What ``learn`` learns of all series together, from a sample of them, for series that are not in it."""
     nothing = _widened(np.ones((horizon, 4)), 0)
     if rows.empty:
-        return Strata(nothing, nothing, 0)
+        return Strata(nothing, nothing)
     stretch, _ = _measured(rows, transforms)
     found = []
     for is_short in (True, False):
         months = [count for count in months_known.values() if (count < SHORT_MONTHS) is is_short]
         kind = _Kind.of(rows, stretch, is_short, months or [0 if is_short else SHORT_MONTHS], horizon)
         found.append(_widened(_increasing(kind.table), kind.backing(0)))
-    return Strata(found[0], found[1], _forecasts(rows))
+    return Strata(found[0], found[1])
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ CHUNK = 100
 PATH_BYTES = 100_000_000
 """Memory that the paths of one chunk of series may take."""
 
-Trees = Mapping[Forecaster, Mapping[pd.Period, FittedBoosting]]
+Trees = Mapping[Forecaster, Mapping[pd.Period, FittedBoosting | str]]
+"""What learned at each cutoff, or in words why it could not."""
 Progress = Callable[[int, int], None]
 
 
@@ -87,13 +88,14 @@ class Taught:
 
     name: str
     min_months: int
-    at: Mapping[pd.Period, FittedBoosting]
+    at: Mapping[pd.Period, FittedBoosting | str]
     learns_across_series: bool = True
 
     def fit(self, panel: Panel) -> FittedBoosting:
-        if panel.cutoff not in self.at:
-            raise ModelError(f"{self.name} could not learn from the data up to {panel.cutoff}.")
-        return self.at[panel.cutoff].on(panel)
+        learned = self.at.get(panel.cutoff, "no series was long enough")
+        if isinstance(learned, str):
+            raise ModelError(f"{self.name} could not learn from the data up to {panel.cutoff}: {learned}")
+        return learned.on(panel)
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,11 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Lessons:
-    """What the sample taught: trees by model and cutoff, factors by cutoff; what could not be learned, in words."""
+    """What a sample of so many series taught: trees by model and cutoff, factors by cutoff."""
 
     at: tuple[Lesson, ...]
     trees: Trees
     series: int
-    troubles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -248,16 +249,16 @@ def teach(study: Study, y: pd.DataFrame, cutoffs: Sequence[pd.Period], crew: Cre
     """What the sample y (T × n) teaches about these cutoffs, learned only from what was known at each."""
     past = {one: _past(study, y, one) for one in cutoffs} if study.calibrate else {}
     earlier = {then for found in past.values() for then in found}
-    trees, troubles = _teach_trees(study, y, sorted({*cutoffs, *earlier}), crew, progress)
+    trees = _teach_trees(study, y, sorted({*cutoffs, *earlier}), crew, progress)
     if not study.calibrate:
-        return Lessons(tuple(Lesson(one) for one in cutoffs), trees, len(y.columns), troubles)
+        return Lessons(tuple(Lesson(one) for one in cutoffs), trees, len(y.columns))
     steps = min(max(map(study.steps, cutoffs)), pipeline.CALIBRATION_HORIZON)
     until = {then: then + steps for then in sorted(earlier)}
     tasks = [_Sample(study, y[part], until) for part in chunks(y, study, max(len(until), 1))] if until else []
     answers = [one for one in _in_order(_errors, tasks, crew, trees, progress) if len(one)]
     rows = pd.concat(answers, ignore_index=True) if answers else pd.DataFrame()
     lessons = [_lesson(study, y, cutoff, past[cutoff], rows) for cutoff in cutoffs]
-    return Lessons(tuple(lessons), trees, len(y.columns), troubles)
+    return Lessons(tuple(lessons), trees, len(y.columns))
 
 
 def _past(study: Study, y: pd.DataFrame, cutoff: pd.Period) -> dict[pd.Period, frozenset[str]]:
@@ -309,24 +310,17 @@ def _lesson(
     return Lesson(cutoff, strata)
 
 
-def _teach_trees(
-    study: Study, y: pd.DataFrame, cutoffs: Sequence[pd.Period], crew: Crew, progress: Progress
-) -> tuple[Trees, tuple[str, ...]]:
+def _teach_trees(study: Study, y: pd.DataFrame, cutoffs: Sequence[pd.Period], crew: Crew, progress: Progress) -> Trees:
     """What learns across series, at every cutoff; a task is a half-year, whose cutoffs share their trees."""
     halves: dict[tuple[int, bool], list[pd.Period]] = {}
     for cutoff in cutoffs:
         halves.setdefault(((cutoff + 1).year, (cutoff + 1).month > 6), []).append(cutoff)
     learners = [part for part in study.parts if isinstance(part, Boosting)]
     tasks = [_Half(part, study, y, tuple(half)) for part in learners for half in halves.values()]
-    found: dict[Forecaster, dict[pd.Period, FittedBoosting]] = {part: {} for part in learners}
-    troubles: list[str] = []
+    found: dict[Forecaster, dict[pd.Period, FittedBoosting | str]] = {part: {} for part in learners}
     for task, fitted in zip(tasks, _in_order(_fit, tasks, crew, None, progress), strict=True):
-        for cutoff, one in zip(task.cutoffs, fitted, strict=True):
-            if isinstance(one, str):
-                troubles.append(f"{task.part.name}, {cutoff}: {one}")
-            else:
-                found[task.part][cutoff] = one
-    return found, tuple(troubles)
+        found[task.part].update(zip(task.cutoffs, fitted, strict=True))
+    return found
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from forecasting.experiments_file import Contender, Experiment
 from forecasting.forecast import FORECAST_COLUMNS, QUANTILE_COLUMNS, Forecast
 from forecasting.lessons import Answer, Lesson, Lessons, Study, ask, calibrated, chunks, teach
 from forecasting.models import forecaster
+from forecasting.models.boosting import often_zero
 from forecasting.panel import Panel
 from forecasting.partitions import Folder, Partition
 from forecasting.scores import interval_score, quantile_loss
@@ -164,8 +166,7 @@ def _run(request: Request, names: Sequence[str], workers: Crew, watch: Watch) ->
     outcomes = dict(done)
     outcomes |= {one.name: Outcome(one.name, lost=one.trouble) for one in surveyed if one.trouble}
     if tasks:
-        tell = lambda at, total: watch("Learning from a sample", at, total)  # noqa: E731
-        lessons = teach(request.study, sample, cutoffs, workers, tell)
+        lessons = teach(request.study, sample, cutoffs, workers, partial(watch, "Learning from a sample"))
         for outcome in _forecast_all(request, workers, tasks, lessons, outcomes, panel.series, watch):
             outcomes[outcome.name] = outcome
     digest = hashlib.sha256(json.dumps(sorted(keys.items())).encode()).hexdigest()
@@ -210,7 +211,6 @@ class _Surveyed:
     ends: Mapping[int, int] = field(default_factory=dict)
     refused: int = 0
     first_refused: str = ""
-    bytes_read: int = 0
     key: str = ""
     said: Mapping[str, Any] = field(default_factory=dict)
     trouble: str = ""
@@ -284,7 +284,7 @@ def _look(task: _Look) -> _Surveyed:
     return _Surveyed(
         task.name, partitions.digest_of(content), _numbers(part.series), _kinds(part.y),
         dict(zip(map(int, ends), map(int, counts), strict=True)), len(part.refused),
-        next((f"{task.name}: {one} {why}." for one, why in part.refused.items()), ""), len(content),
+        next((f"{task.name}: {one} {why}." for one, why in part.refused.items()), ""),
         str(said.get("key", "")), said,
     )  # fmt: skip
 
@@ -324,8 +324,7 @@ def _numbers(series: Sequence[str]) -> np.ndarray:
 def _kinds(y: pd.DataFrame) -> np.ndarray:
     """Kind of each series (n): by five years of history, and often zero or not."""
     months = y.notna().sum().to_numpy()
-    often_zero = ((y == 0).sum() > 0.1 * months).to_numpy()
-    return (2 * np.minimum(months // 60, YEARS) + often_zero).astype(np.uint8)
+    return (2 * np.minimum(months // 60, YEARS) + often_zero(y)).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -485,7 +484,7 @@ def _forecast(task: _Task, lessons: Lessons) -> Outcome:
             rows, failed = _of_chunk(task, part, group, lessons)
             pieces.append(rows)
             failures |= failed
-        table = _in_order(pieces, task.scored)
+        table = _sorted(pieces, task.scored)
         taken = time.process_time() - began
         outcome = Outcome(
             task.name, len(part.series) + len(part.refused), table["series"].nunique(), len(failures), len(table),
@@ -552,7 +551,7 @@ def _without(study: Study, y: pd.DataFrame, answer: Answer, table: pd.DataFrame,
     return {**said, **answer.failures}
 
 
-def _in_order(pieces: Sequence[pd.DataFrame], scored: bool) -> pd.DataFrame:
+def _sorted(pieces: Sequence[pd.DataFrame], scored: bool) -> pd.DataFrame:
     columns = list(SCORED_COLUMNS if scored else FORECAST_COLUMNS)
     full = [one for one in pieces if len(one)]
     if not full:

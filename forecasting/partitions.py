@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from forecasting.errors import DataError
+from forecasting.sources.user_file import FEWEST_MONTHS, LARGEST_SHARE_MISSING, LONGEST_HOLE, LONGEST_NAME
 from forecasting.store import write_bytes
 
 COLUMNS = (("series", "unique_id"), ("month", "ds"), ("value", "y"))
@@ -35,10 +36,6 @@ UNSEALED = b"0" * 64
 """What stands in a file where its SHA-256 will, when that is computed."""
 FIRST_MONTH, LAST_MONTH = (pd.Period(one, "M").ordinal for one in ("1900-01", "2199-12"))
 SPAN = LAST_MONTH - FIRST_MONTH + 3  # months that a series can have, and two places for those that are none
-FEWEST_MONTHS = 3
-LONGEST_HOLE = 12
-LARGEST_SHARE_MISSING = 0.2
-LONGEST_NAME = 300
 LARGEST = 1e15
 MONTH_TEXT = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01])([T ][0-9:.]*)?)?")
 BYTES_A_ROW = 220

@@ -365,7 +365,8 @@ def cube(request: Request, progress: Progress = silent, dataset: Dataset | None 
     model = forecaster(request.model, **request.settings)
     dataset = dataset or load(request.data, request.as_of_day)
     seen = as_of(dataset.panel, request.as_of)
-    last = seen.cutoff + _steps(seen, request.horizon)
+    horizon = checked_horizon(request.horizon)
+    last = seen.cutoff + horizon if horizon else next_full_quarter_end(seen.cutoff)
     seen, said = _with_covariates(seen, request, last)
     revised, noise = _revised(seen, dataset, request) if request.revision_noise else ([], [])
     chosen, *others = (
@@ -447,18 +448,22 @@ def as_of(panel: Panel, text: str | None) -> Panel:
     """What was published until this month (none: all)."""
     if text is None:
         return panel
-    if not MONTH.fullmatch(text):
-        raise DataError(f"--as-of {text!r} is not a month: write it as 2026-05.")
-    month = pd.Period(text, freq="M")
+    month = month_of(text)
     if month > panel.cutoff:
         raise DataError(f"--as-of {month} lies after the last published month, {panel.cutoff}: leave it out.")
     return panel.until(month)
 
 
-def _steps(panel: Panel, horizon: int | None) -> int:
-    if horizon is None:
-        return int((next_full_quarter_end(panel.cutoff) - panel.cutoff).n)
-    if not 1 <= horizon <= MAX_HORIZON:
+def month_of(text: str) -> pd.Period:
+    """The month that --as-of names."""
+    if not MONTH.fullmatch(text):
+        raise DataError(f"--as-of {text!r} is not a month: write it as 2026-05.")
+    return pd.Period(text, freq="M")
+
+
+def checked_horizon(horizon: int | None) -> int | None:
+    """The --horizon that was asked for, if it is one; none: to the end of the next quarter."""
+    if horizon is not None and not 1 <= horizon <= MAX_HORIZON:
         raise DataError(f"--horizon {horizon}: give 1 to {MAX_HORIZON} months.")
     return horizon
 

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 from forecasting.errors import DataError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from forecasting.compute import Where
     from forecasting.experiments_file import Experiment
     from forecasting.partitioned import Request, Summary
@@ -75,11 +73,10 @@ class Spread:
 
 def is_panel(data: str) -> bool:
     """Whether --data names a folder or the URL of one, not a file."""
-    return Path(data.removeprefix("file://")).is_dir() if _is_local(data) else True
+    from forecasting.partitions import Folder
 
-
-def _is_local(data: str) -> bool:
-    return "://" not in data or data.startswith("file://")
+    local = Folder(data).local
+    return local is None or local.is_dir()
 
 
 def bytes_of(text: str) -> int:
@@ -98,13 +95,12 @@ def forecast(
     """Forecast every series of a partitioned panel from its last month."""
     _refuse(others, "forecast")
     from forecasting import partitioned
-    from forecasting.workflow import DEFAULT_MODEL, MAX_HORIZON
+    from forecasting.workflow import DEFAULT_MODEL, checked_horizon, month_of
 
-    if horizon is not None and not 1 <= horizon <= MAX_HORIZON:
-        raise DataError(f"--horizon {horizon}: give 1 to {MAX_HORIZON} months.")
-    study = partitioned.study_of(model or DEFAULT_MODEL, horizon, paths, seed)
+    study = partitioned.study_of(model or DEFAULT_MODEL, checked_horizon(horizon), paths, seed)
+    month = None if as_of is None else month_of(as_of)
     request = partitioned.Request(
-        study, *_folders(data, out), None, _month(as_of), spread.where(), spread.seconds, spread.fail_fast
+        study, *_folders(data, out), None, month, spread.where(), spread.seconds, spread.fail_fast
     )
     _run(request)
 
@@ -148,8 +144,8 @@ def _folder(url: str) -> Folder:
     """The folder; a local one by its whole path, because workers of a cluster may stand elsewhere."""
     from forecasting.partitions import Folder
 
-    # Links stay as they are named.
-    return Folder(os.path.abspath(url.removeprefix("file://")) if _is_local(url) else url)  # noqa: PTH100
+    local = Folder(url).local
+    return Folder(url if local is None else os.path.abspath(local))  # noqa: PTH100 (links stay as they are named)
 
 
 def _refuse(others: Mapping[str, Any], command: str) -> None:
@@ -158,16 +154,6 @@ def _refuse(others: Mapping[str, Any], command: str) -> None:
         if value:
             name = option if option.isupper() else f"--{option}"
             raise DataError(f"{name} does not go with a partitioned panel: {command} one file of it, or omit it.")
-
-
-def _month(text: str | None) -> pd.Period | None:
-    import pandas as pd
-
-    if text is None:
-        return None
-    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
-        raise DataError(f"--as-of {text!r} is not a month: write it as 2026-05.")
-    return pd.Period(text, freq="M")
 
 
 # --- What is shown -----------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ class Boosting:
             return panel
         y = panel.y.iloc[: half_year(panel.months)].iloc[HALF_YEAR - self.max_months :]
         months = y.notna().sum().to_numpy()
-        kinds = pd.DataFrame({"short": months < self.min_months, "sparse": _often_zero(y), "years": months // 60})
+        kinds = pd.DataFrame({"short": months < self.min_months, "sparse": often_zero(y), "years": months // 60})
         kinds["digest"] = [hashlib.sha256(one.encode()).hexdigest() for one in panel.series]
         by_kind = kinds.sort_values("digest").groupby(["short", "sparse", "years"])["digest"]
         kinds["share"] = by_kind.cumcount() / by_kind.transform("size")
@@ -178,7 +178,7 @@ class Errors:
         return vectors[~np.isnan(vectors[:, :length]).any(axis=1), :length]
 
 
-def _often_zero(y: pd.DataFrame) -> np.ndarray:
+def often_zero(y: pd.DataFrame) -> np.ndarray:
     """Which series (n) are zero in more than a tenth of their known months."""
     return np.asarray((y == 0).sum() > OFTEN * y.notna().sum())
 
@@ -262,7 +262,7 @@ def _learned(
     cut = _cut(ready, target, settings.early)
     by_month = _by_month(x, settings.country)
     early = settings.learn(what, by_month, settings.pick(ready & (target <= cut), settings.max_rows // 2))
-    test, errors, spread = _errors(what, early, by_month, cut, settings, _often_zero(y))
+    test, errors, spread = _errors(what, early, by_month, cut, settings, often_zero(y))
     trees = settings.learn(what, by_month, settings.pick(ready, settings.max_rows))
     next_trees = settings.learn(what, by_month, settings.pick(ready[:, :, :1], settings.max_rows))
     n_rows = min(int(ready.sum()), settings.max_rows)
@@ -321,7 +321,7 @@ class FittedBoosting:
     def _paths(self, seen: Seen, future: pd.DataFrame, paths: int, seed: int) -> Iterator[tuple[int, np.ndarray]]:
         """Place and paths (P × h) of each of these series."""
         months: pd.PeriodIndex = future.index  # type: ignore[assignment]
-        centre, spread, sparse = self._centre(seen, future), self._own_spread(seen), _often_zero(seen.y)
+        centre, spread, sparse = self._centre(seen, future), self._own_spread(seen), often_zero(seen.y)
         # By the months still to be forecast: what company a series ends later or earlier than must not matter.
         whole = lru_cache(self.learned.errors.whole)
         for i, (at, last) in enumerate(zip(seen.at, seen.last, strict=True)):
