@@ -160,6 +160,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10**6)
     asked = parser.parse_args()
     until = time.monotonic() + 60 * asked.minutes
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended: the processes of the cluster leave as well"))
     kills.load_everything()
     told: Counter[str] = Counter()
     failures = 0
