@@ -232,14 +232,24 @@ def _transforms(y: pd.DataFrame) -> dict[str, Any]:
     return {str(one): choose_transform(y[one].to_numpy(dtype=float)) for one in y}
 
 
-def chunks(y: pd.DataFrame, study: Study, cutoffs: int) -> list[list[str]]:
-    """Series that are asked about together: as many as memory allows, those that end in the same month side by side."""
+def chunks(y: pd.DataFrame, study: Study, cutoffs: int, roots: Mapping[str, str] | None = None) -> list[list[str]]:
+    """Series that are asked about together: as many as memory allows, those that end in the same month side by side.
+
+    Those with the same root stay together.
+    """
     size = 8 * study.paths * (study.horizon or 6) * cutoffs * (2 + sum(map(len, study.parts.values())))
     each_chunk = max(1, min(CHUNK, PATH_BYTES // max(size, 1)))
     known = y.notna().to_numpy()
     last = len(known) - known[::-1].argmax(axis=0) if len(known) else np.zeros(len(y.columns), dtype=int)
-    order = [str(y.columns[at]) for at in np.argsort(last, kind="stable")]
-    return [order[at : at + each_chunk] for at in range(0, len(order), each_chunk)]
+    families: dict[str, list[str]] = {}
+    for one in (str(y.columns[at]) for at in np.argsort(last, kind="stable")):
+        families.setdefault(roots[one] if roots else one, []).append(one)
+    found: list[list[str]] = []
+    for family in families.values():
+        if not found or len(found[-1]) + len(family) > each_chunk:
+            found.append([])
+        found[-1] += family
+    return found
 
 
 # --- Learning ----------------------------------------------------------------------------------------------

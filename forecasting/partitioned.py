@@ -27,15 +27,16 @@ from forecasting.compute import Crew, Lost, Where, crew
 from forecasting.errors import DataError, ForecastingError
 from forecasting.experiments_file import Contender, Experiment
 from forecasting.forecast import FORECAST_COLUMNS, QUANTILE_COLUMNS, Forecast
-from forecasting.lessons import Answer, Lesson, Lessons, Study, ask, calibrated, chunks, teach
+from forecasting.lessons import Lesson, Lessons, Study, chunks, teach
 from forecasting.models import forecaster
 from forecasting.models.boosting import often_zero
 from forecasting.panel import Panel
+from forecasting.partition_sums import Told, roots, tell
 from forecasting.partitions import Folder, Partition
 from forecasting.scores import interval_score, quantile_loss
 from forecasting.tables import all_totals, forecast_table
 
-SUMMARY, FAILURES = "_summary.json", "_failures.csv"
+SUMMARY, FAILURES, UNTIED = "_summary.json", "_failures.csv", "_untied.csv"
 MEMORY_LIMIT = 1024**3
 SECONDS = 60.0
 """What one model may take for one forecast of one series before it is given up."""
@@ -75,6 +76,8 @@ class Outcome:
     series: int = 0
     forecast: int = 0
     failed: int = 0
+    tied: int = 0
+    untied: int = 0
     rows: int = 0
     seconds: float = 0.0
     bytes_read: int = 0
@@ -313,7 +316,7 @@ def _until(part: Partition, month: pd.Period | None) -> Partition:
     y = part.y.loc[:month]
     there = y.columns[y.notna().any()]
     gone = {str(one): f"has no value until {month}" for one in y.columns.difference(there)}
-    return Partition(y[there], part.units, {**part.refused, **gone})
+    return replace(part, y=y[there], refused={**part.refused, **gone})
 
 
 def _numbers(series: Sequence[str]) -> np.ndarray:
@@ -480,15 +483,18 @@ def _forecast(task: _Task, lessons: Lessons) -> Outcome:
         whole, n_bytes = _read(task.data, task.name, task.digest)
         part = _until(whole, task.as_of)
         pieces, failures = [], dict(part.refused)
-        for group in chunks(part.y, task.study, len(lessons.at)):
-            rows, failed = _of_chunk(task, part, group, lessons)
+        tied = 0
+        untied: dict[str, str] = {}
+        for group in chunks(part.y, task.study, len(lessons.at), roots(part.series, part.parents)):
+            rows, failed, told = _of_chunk(task, part, group, lessons)
             pieces.append(rows)
             failures |= failed
+            tied, untied = tied + len(told.tied), {**untied, **told.untied}
         table = _sorted(pieces, task.scored)
         taken = time.process_time() - began
         outcome = Outcome(
-            task.name, len(part.series) + len(part.refused), table["series"].nunique(), len(failures), len(table),
-            round(taken, 3), n_bytes, sums=_sums(table) if task.scored else {},
+            task.name, len(part.series) + len(part.refused), table["series"].nunique(), len(failures), tied,
+            len(untied), len(table), round(taken, 3), n_bytes, sums=_sums(table) if task.scored else {},
             first_failure=next((f"{one} {why}." for one, why in sorted(failures.items())), ""),
         )  # fmt: skip
         said = {
@@ -496,7 +502,8 @@ def _forecast(task: _Task, lessons: Lessons) -> Outcome:
             "horizon": task.study.horizon or "next_quarter", "paths": task.study.paths,
             "models": [one.label for one in task.study.contenders],
             "cutoffs": [str(one.cutoff) for one in lessons.at], "sample": lessons.series,
-            "failures": sorted(failures.items()), "outcome": _plain(outcome),
+            "failures": sorted(failures.items()), "untied": sorted(untied.items()),
+            "outcome": _plain(outcome),
         }  # fmt: skip
         content = partitions.packed(table, said)
         task.out.write(task.name, content)
@@ -514,21 +521,20 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
 
 def _of_chunk(
     task: _Task, part: Partition, group: Sequence[str], lessons: Lessons
-) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Rows of some series from all cutoffs, and why others have none."""
+) -> tuple[pd.DataFrame, dict[str, str], Told]:
+    """Rows of some series from all cutoffs, why others have none, and what adds up."""
     study, y = task.study, part.y[list(group)]
     last = max(one.cutoff for one in lessons.at)
     y = y.reindex(pd.period_range(min(y.index[0], last), max(y.index[-1], last), freq="M"))
-    until = {one.cutoff: study.last(one.cutoff) for one in lessons.at}
-    answer = ask(study, y, until, lessons.trees, task.seconds)
+    told = tell(study, y, part.parents, part.units, lessons, task.seconds)
     catalogue = Catalogue(()).with_plain({one: part.units.get(one, "") for one in group})
     truth = truth_of(y, catalogue, tuple(group)) if task.scored else {}
     rows = []
     of = {lesson.cutoff: lesson for lesson in lessons.at}
-    for (cutoff, _, _), made in answer.forecasts.items():
-        rows.append(_rows(calibrated(made, of[cutoff], y), of[cutoff], y, catalogue, truth))
+    for cutoff, made in told.forecasts:
+        rows.append(_rows(made, of[cutoff], y, catalogue, truth))
     table = pd.concat([one for one in rows if len(one)], ignore_index=True) if any(map(len, rows)) else pd.DataFrame()
-    return table, _without(study, y, answer, table, last)
+    return table, _without(study, y, told.failures, table, last), told
 
 
 def _rows(
@@ -543,12 +549,14 @@ def _rows(
     return table.assign(cutoff=str(lesson.cutoff))
 
 
-def _without(study: Study, y: pd.DataFrame, answer: Answer, table: pd.DataFrame, last: pd.Period) -> dict[str, str]:
+def _without(
+    study: Study, y: pd.DataFrame, failures: Mapping[str, str], table: pd.DataFrame, last: pd.Period
+) -> dict[str, str]:
     """By series that has no row why; in a backtest also what failed from single cutoffs."""
     there = set(table["series"]) if len(table) else set()
     impossible = study.why_not(y, last)
     said = {one: why or "has nothing to be compared with" for one, why in impossible.items() if one not in there}
-    return {**said, **answer.failures}
+    return {**said, **failures}
 
 
 def _sorted(pieces: Sequence[pd.DataFrame], scored: bool) -> pd.DataFrame:
@@ -602,9 +610,10 @@ def _summarised(
             f"{len(old):,} of the partitions that were not done have a result of an earlier run in --out, {old[0]} for"
             " one: it does not go with the others."
         )
+    untied = _named(request, outcomes, "untied")
     made = Summary(
-        tuple(outcomes[one] for one in names), _failures(request, outcomes), cutoffs, sample, already, digest,
-        tuple(remarks),
+        tuple(outcomes[one] for one in names), _named(request, outcomes, "failures"), cutoffs, sample, already, digest,
+        (*remarks, *_what_adds_up(outcomes, untied)),
     )  # fmt: skip
     about = {
         "version": __version__, "data": request.data.name, "cutoffs": [str(one) for one in cutoffs],
@@ -615,9 +624,11 @@ def _summarised(
         "time_limit": request.seconds, "versions": store.surroundings(),
         "sample": made.sample, "series": panel.series, "forecast": int(made.total("forecast")),
         "failed": len(made.failures), "lost": [one.name for one in made.lost],
+        "tied": int(made.total("tied")), "untied": int(made.total("untied")),
         "scores": made.scores.to_dict("records"),
     }  # fmt: skip
     request.out.write(FAILURES, store.csv_text(made.failures).encode())
+    request.out.write(UNTIED, store.csv_text(untied).encode())
     request.out.write(SUMMARY, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
     return made
 
@@ -634,17 +645,29 @@ def _who_reaches(panel: _Panel) -> list[str]:
     return [f"Only {said}; most end in {usual}: --as-of {usual}, if the later months are slips."]
 
 
-def _failures(request: Request, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
-    """Every series without a forecast and why, read from the footers of the results that have any."""
+def _what_adds_up(outcomes: Mapping[str, Outcome], untied: pd.DataFrame) -> list[str]:
+    """How many parents are the sum of their parts, where parents are named at all."""
+    tied, loose = sum(one.tied for one in outcomes.values()), untied[untied["series"] != ""]
+    if not (tied or len(loose)):
+        return []
+    said = f"{tied:,} of {tied + len(loose):,} parents are the sum of their parts on every path"
+    if not len(loose):
+        return [f"{said}."]
+    first = loose.iloc[0]
+    return [f"{said}; why the others are not stands in {UNTIED}, of {first['series']}: {first['why']}."]
+
+
+def _named(request: Request, outcomes: Mapping[str, Outcome], what: str) -> pd.DataFrame:
+    """Series and why (``failures``: they have no forecast; ``untied``), by the footers of the results that have any."""
     rows: list[tuple[str, str, str]] = []
     for name, one in outcomes.items():
         if one.lost:
             rows.append((name, "", one.lost))
-        elif one.failed:
+        elif one.failed if what == "failures" else one.untied:
             said = request.out.footer(name)
             if said is None:
                 raise DataError(f"The result {name} was taken out of --out meanwhile: run the same command again.")
-            rows += [(name, series, why) for series, why in said.get("failures", ())]
+            rows += [(name, series, why) for series, why in said.get(what, ())]
     return pd.DataFrame(sorted(rows), columns=["partition", "series", "why"])
 
 

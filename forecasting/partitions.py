@@ -1,9 +1,9 @@
 """Partitioned Parquet: a folder or a URL of any fsspec store whose files each hold whole series.
 
-A file is a partition: long rows ``series, month, value`` and, if given, ``unit`` (``unique_id, ds, y`` are read as
-well). What is made of a partition goes to a file of the same name in another folder, written at once or not at all;
-its footer says what it was made from and seals it, so that a finished and whole one is recognised without anything
-beside it.
+A file is a partition: long rows ``series, month, value`` (``unique_id, ds, y`` are read as well) and, if given,
+``unit`` and ``parent``, the series that this one is a part of. What is made of a partition goes to a file of the same
+name in another folder, written at once or not at all; its footer says what it was made from and seals it, so that a
+finished and whole one is recognised without anything beside it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from forecasting.sources.user_file import FEWEST_MONTHS, LARGEST_SHARE_MISSING, 
 from forecasting.store import write_bytes
 
 COLUMNS = (("series", "unique_id"), ("month", "ds"), ("value", "y"))
+SAID_OF_SERIES = ("unit", "parent")
 FOOTER, SEAL = b"tradecast", b"tradecast.sha256"
 UNSEALED = b"0" * 64
 """What stands in a file where its SHA-256 will, when that is computed."""
@@ -143,11 +144,15 @@ def _first_line(cause: BaseException) -> str:
 
 @dataclass(frozen=True)
 class Partition:
-    """Series of one file: y (T × n, NaN = not published), their units, and why others were refused."""
+    """Series of one file: y (T × n, NaN = not published), their units, and why others were refused.
+
+    ``parents`` names of some series the one that they are a part of.
+    """
 
     y: pd.DataFrame
     units: Mapping[str, str]
     refused: Mapping[str, str]
+    parents: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -175,8 +180,8 @@ def parse(content: bytes, name: str) -> Partition:
     try:
         file = pq.ParquetFile(io.BytesIO(content))
         columns = _columns(file.schema_arrow.names, name)
-        wanted = [*columns.values(), *(["unit"] if "unit" in file.schema_arrow.names else [])]
-        # Ids and units come as numbers of their different texts: a text for every row would take most of the memory.
+        wanted = [*columns.values(), *(one for one in SAID_OF_SERIES if one in file.schema_arrow.names)]
+        # Texts come as numbers of the different ones: one for every row would take most of the memory.
         texts = [one for one in wanted if pa.types.is_string(file.schema_arrow.field(one).type)]
         return _parsed(pq.read_table(io.BytesIO(content), columns=wanted, read_dictionary=texts), columns, name)
     except DataError:
@@ -189,7 +194,8 @@ def _parsed(table: pa.Table, columns: Mapping[str, str], name: str) -> Partition
     codes, series = _coded(table[columns["series"]], name)
     months = _months(table[columns["month"]], name)
     values = _numbers(table[columns["value"]], name)
-    return _laid_out(series, codes, months, values, _units(table, codes, len(series)))
+    said = {one: _said_of_series(table, one, codes, len(series)) for one in SAID_OF_SERIES}
+    return _laid_out(series, codes, months, values, said)
 
 
 def _columns(names: Sequence[str], name: str) -> dict[str, str]:
@@ -255,17 +261,22 @@ def _numbers(column: pa.ChunkedArray, name: str) -> np.ndarray:
     return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=float)
 
 
-def _units(table: pa.Table, codes: np.ndarray, n: int) -> list[set[str]]:
+def _said_of_series(table: pa.Table, column: str, codes: np.ndarray, n: int) -> list[set[str]]:
+    """The different texts (n) that stand in a column beside each series: one, if the file is right."""
     found: list[set[str]] = [set() for _ in range(n)]
-    if "unit" in table.column_names:
-        unit, texts = _encoded(table["unit"].cast(pa.string()).fill_null(""))
-        for pair in np.unique(codes.astype(np.int64) * len(texts) + unit).tolist():
+    if column in table.column_names:
+        text, texts = _encoded(table[column].cast(pa.string()).fill_null(""))
+        for pair in np.unique(codes.astype(np.int64) * len(texts) + text).tolist():
             found[pair // len(texts)].add(texts[pair % len(texts)])
     return found
 
 
 def _laid_out(
-    series: Sequence[str], codes: np.ndarray, months: np.ndarray, values: np.ndarray, units: Sequence[set[str]]
+    series: Sequence[str],
+    codes: np.ndarray,
+    months: np.ndarray,
+    values: np.ndarray,
+    said: Mapping[str, Sequence[set[str]]],
 ) -> Partition:
     """Rows as a table of months × series; what is wrong with a series keeps only that series out."""
     refused: dict[str, str] = {}
@@ -280,9 +291,11 @@ def _laid_out(
     key = np.sort(codes * np.int64(SPAN) + np.clip(months - FIRST_MONTH + 1, 0, SPAN - 1))
     for code in np.unique(key[1:][key[1:] == key[:-1]] // SPAN):
         refused.setdefault(series[code], "has two values for a month")
-    for one, named in zip(series, units, strict=True):
-        if len(named) > 1:
-            refused.setdefault(one, f"has more than one unit, {' and '.join(map(_shown, sorted(named)[:2]))}")
+    for column, texts in said.items():
+        for one, named in zip(series, texts, strict=True):
+            if len(named) > 1:
+                refused.setdefault(one, f"has more than one {column}, {' and '.join(map(_shown, sorted(named)[:2]))}")
+    for one in series:
         if not _is_name(one):
             refused.setdefault(one, "has an id that is empty, longer than 300 characters or holds control characters")
     good = np.array([one not in refused for one in series], dtype=bool)
@@ -292,8 +305,9 @@ def _laid_out(
         refused[series[code]] = why
     kept = [at for at, one in enumerate(series) if one not in refused]
     names = [series[at] for at in kept]
-    found = {series[at]: next(iter(units[at]), "") for at in kept}
-    return Partition(pd.DataFrame(y[:, kept], months_of, names), found, dict(sorted(refused.items())))
+    units, parents = ({series[at]: next(iter(said[one][at]), "") for at in kept} for one in SAID_OF_SERIES)
+    parents = {one: above for one, above in parents.items() if above}
+    return Partition(pd.DataFrame(y[:, kept], months_of, names), units, dict(sorted(refused.items())), parents)
 
 
 def _table(codes: np.ndarray, months: np.ndarray, values: np.ndarray, n: int) -> tuple[np.ndarray, pd.PeriodIndex]:
@@ -392,8 +406,20 @@ def split(source: Path, folder: Folder, size: int, progress: Callable[[int], Non
     return Split(made, series, refused)
 
 
+BY_ROOT = """
+    with recursive edges as (select distinct series, parent from rows where parent <> ''),
+    up as (
+        select series, parent as root, 1 as depth from edges
+        union select up.series, edges.parent, depth + 1 from up join edges on edges.series = up.root where depth < 50
+    ),
+    tops as (select series, arg_max(root, depth) as root from up group by series)
+    select coalesce(tops.root, rows.series) as root, rows.* from rows left join tops using (series) order by 1, 2, 3
+"""
+"""Rows behind the topmost parent of their series, in its order; 50 levels end a circle."""
+
+
 def _by_series(source: Path, size: int) -> Iterator[pa.Table]:
-    """Tables of ``size`` whole series each, in the order of ids and months."""
+    """Tables of ``size`` whole series each, in the order of ids and months; a parent and all its parts in one."""
     import duckdb
 
     is_parquet = source.suffix.lower() == ".parquet"
@@ -404,12 +430,16 @@ def _by_series(source: Path, size: int) -> Iterator[pa.Table]:
         with duckdb.connect() as db:
             names = db.sql(f"select * from {given}", params=asked).columns
             columns = _columns(names, source.name)
-            chosen = {**{name: _quoted(of) for name, of in columns.items()}, "unit": "unit" if "unit" in names else ""}
+            chosen = {name: _quoted(of) for name, of in columns.items()} | {
+                one: one for one in SAID_OF_SERIES if one in names
+            }
             if not is_parquet:
                 chosen["value"] = f"cast(nullif(trim({chosen['value']}), '') as double)"
-            listed = ", ".join(f"{of} as {name}" for name, of in chosen.items() if of)
-            rows = db.sql(f"select {listed} from {given} order by 1, 2", params=asked)
-            yield from _whole(rows.to_arrow_reader(100_000), size)
+            listed = ", ".join(f"{of} as {name}" for name, of in chosen.items())
+            rows = db.sql(f"select {listed} from {given}", params=asked)  # noqa: F841  the next line reads it
+            ordered = db.sql(BY_ROOT if "parent" in chosen else "select series as root, * from rows order by 2, 3")
+            for table in _whole(ordered.to_arrow_reader(100_000), size):
+                yield table.remove_column(0)
     except duckdb.Error as cause:
         raise DataError(f"{source.name} cannot be read: {_first_line(cause)}") from cause
 
@@ -423,19 +453,27 @@ def _whole(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
     for batch in batches:
         held.append(pa.Table.from_batches([batch]))
         table = pa.concat_tables(held)
-        begins = _begins(table)
-        # The last series may go on in the next batch.
-        while len(begins) > size:
-            yield table.slice(0, int(begins[size]))
-            table, begins = table.slice(int(begins[size])), begins[size:] - begins[size]
+        # The last family may go on in the next batch.
+        while at := _cut(table, size):
+            yield table.slice(0, at)
+            table = table.slice(at)
         held = [table]
     if held and len(held[0]):
         yield held[0]
 
 
-def _begins(table: pa.Table) -> np.ndarray:
-    """Places of the first row of each series of a table that is in their order."""
-    codes, _ = _encoded(table.column(0))
+def _cut(table: pa.Table, size: int) -> int:
+    """The row to cut before: so many series, or fewer, in whole families; none while more may belong to them."""
+    families = _begins(table, "root")
+    before = np.searchsorted(_begins(table, "series"), families)
+    if before[-1] < size or len(families) < 2:
+        return 0
+    return int(families[max(1, np.flatnonzero(before <= size)[-1])])
+
+
+def _begins(table: pa.Table, column: str) -> np.ndarray:
+    """Places where another text begins in a column of a table in its order."""
+    codes, _ = _encoded(table[column])
     return np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1]) if len(codes) else np.zeros(0, dtype=int)
 
 
