@@ -96,15 +96,24 @@ def _most(whys: Sequence[str], cutoffs: int) -> str:
 
 
 def roots(series: Sequence[str], parents: Mapping[str, str]) -> dict[str, str]:
-    """By series the topmost of its ancestors among these series: itself where it has none; in a circle the first id."""
+    """By series the topmost of its ancestors among these series: itself where it has none; of a circle the first id."""
     there = set(series)
     found = {}
     for one in series:
-        seen = [one]
-        while (up := parents.get(seen[-1], "")) in there and up not in seen:
-            seen.append(up)
-        found[one] = min(seen) if up in seen else seen[-1]
+        ancestors, circle = _above(one, parents)
+        inside = [one, *(up for up in ancestors if up in there)]
+        found[one] = min(circle) if circle and there.issuperset(circle) else inside[-1]
     return found
+
+
+def _above(series: str, parents: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Its ancestors, nearest first, and of these the ones that are ancestors of themselves."""
+    seen = [series]
+    while up := parents.get(seen[-1], ""):
+        if up in seen:
+            return seen[1:], seen[seen.index(up) :]
+        seen.append(up)
+    return seen[1:], []
 
 
 def sums_of(
@@ -125,7 +134,7 @@ def _sums_at(
     study: Study, y: pd.DataFrame, parents: Mapping[str, str], units: Mapping[str, str], cutoff: pd.Period
 ) -> Sums:
     able = set(study.able(y, cutoff))
-    parts, untied = _parts(list(map(str, y.columns)), parents, able)
+    parts, untied = _parts(sorted(map(str, y.columns)), parents, able)
     known = y.loc[:cutoff]
     kept: dict[str, tuple[str, ...]] = {}
     rests: dict[str, pd.Series] = {}
@@ -175,19 +184,14 @@ def _parts(
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
     """Parts of each parent that can be forecast, below the nearest ancestor that can; what cannot have parts."""
     parts: dict[str, list[str]] = {}
-    untied = {}
+    untied: dict[str, str] = {}
     for one in series:
-        seen = [one]
-        while up := parents.get(seen[-1], ""):
-            if up in seen:
-                untied[up] = "it is a part of itself"
-            elif up not in series:
-                untied[up] = "it is not in the same file, or cannot be forecast"
-            if up in untied or up in able:
-                break
-            seen.append(up)
-        if up and up not in untied and one in able:
-            parts.setdefault(up, []).append(one)
+        ancestors, circle = _above(one, parents)
+        untied |= dict.fromkeys(circle, "it is a part of itself")
+        untied |= {up: "it is not in the same file, or cannot be forecast" for up in ancestors if up not in series}
+        above = next((up for up in ancestors if up in able), "")
+        if above and one in able:
+            parts.setdefault(above, []).append(one)
     return {one: tuple(below) for one, below in parts.items() if one not in untied}, untied
 
 
