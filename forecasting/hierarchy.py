@@ -180,13 +180,15 @@ def _spread_restored(parts: np.ndarray, summing: np.ndarray, wanted: np.ndarray,
     deviation = parts - centre
     for _ in range(sweeps):
         for node in range(len(summing)):
-            along = deviation @ summing[node]
+            below = np.flatnonzero(summing[node])
+            inside = deviation[:, below]
+            along = inside @ summing[node, below]
             width = float(_width(along[:, None])[0])
             if width <= 0.0 or wanted[node] <= 0.0:
                 continue
             factor = np.clip(wanted[node] / width, 0.5, 2.0)
-            follows = deviation.T @ along / (along @ along)
-            deviation = deviation + (factor - 1.0) * np.outer(along, follows * (summing[node] > 0))
+            follows = inside.T @ along / (along @ along)
+            deviation[:, below] = inside + (factor - 1.0) * np.outer(along, follows)
     return centre + deviation
 
 

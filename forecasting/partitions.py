@@ -181,6 +181,8 @@ def parse(content: bytes, name: str) -> Partition:
         file = pq.ParquetFile(io.BytesIO(content))
         columns = _columns(file.schema_arrow.names, name)
         wanted = [*columns.values(), *(one for one in SAID_OF_SERIES if one in file.schema_arrow.names)]
+        if twice := next((one for one in wanted if file.schema_arrow.names.count(one) > 1), ""):
+            raise DataError(f"{name} has two columns {twice}: name each once.")
         # Texts come as numbers of the different ones: one for every row would take most of the memory.
         texts = [one for one in wanted if pa.types.is_string(file.schema_arrow.field(one).type)]
         return _parsed(pq.read_table(io.BytesIO(content), columns=wanted, read_dictionary=texts), columns, name)
@@ -228,7 +230,10 @@ def _encoded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
         column = column.cast(pa.string()).dictionary_encode()
     encoded = column.unify_dictionaries().combine_chunks()
     texts = [str(one) for one in encoded.dictionary.to_pylist()]
-    return encoded.indices.to_numpy(zero_copy_only=False), texts
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    if len(codes) and not (codes.min() >= 0 and codes.max() < len(texts)):
+        raise ValueError("a text is numbered that it does not hold")
+    return codes, texts
 
 
 def _months(column: pa.ChunkedArray, name: str) -> np.ndarray:
@@ -295,9 +300,12 @@ def _laid_out(
         for one, named in zip(series, texts, strict=True):
             if len(named) > 1:
                 refused.setdefault(one, f"has more than one {column}, {' and '.join(map(_shown, sorted(named)[:2]))}")
-    for one in series:
+    no_name = f"that is empty, longer than {LONGEST_NAME} characters or holds control characters"
+    for one, above in zip(series, said["parent"], strict=True):
         if not _is_name(one):
-            refused.setdefault(one, "has an id that is empty, longer than 300 characters or holds control characters")
+            refused.setdefault(one, f"has an id {no_name}")
+        elif not all(map(_is_name, above - {""})):
+            refused.setdefault(one, f"has a parent {no_name}")
     good = np.array([one not in refused for one in series], dtype=bool)
     known = good[codes] & ~np.isnan(values) if len(codes) else np.zeros(0, dtype=bool)
     y, months_of = _table(codes[known], months[known], values[known], len(series))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,12 +151,26 @@ def test_a_large_file_is_cut_into_whole_series(ending: str, tmp_path: Path) -> N
         split(source, folder, 5)
 
 
+def test_a_column_that_is_there_twice_is_refused_in_one_line() -> None:
+    table = pa.Table.from_pandas(rows("s", [1.0, 2.0, 3.0]).assign(unit="t"), preserve_index=False)
+    buffer = io.BytesIO()
+    pq.write_table(table.append_column("unit", table["unit"]), buffer)
+    with pytest.raises(DataError, match="^p has two columns unit: name each once[.]$"):
+        parse(buffer.getvalue(), "p")
+
+
+@pytest.mark.parametrize("up", ["\x1b[31m", "u" * 301, " "])
+def test_a_parent_that_is_no_name_refuses_its_part(up: str) -> None:
+    table = pd.concat([rows("s", [1.0, 2.0, 3.0]).assign(parent=up), rows("t", [1.0, 2.0, 3.0]).assign(parent="s")])
+    read = parse(content(table), "p")
+    assert read.refused == {"s": "has a parent that is empty, longer than 300 characters or holds control characters"}
+    assert read.parents == {"t": "s"}
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_series_that_go_on_over_batches_stay_whole(size: int) -> None:
-    import pyarrow as pa
-
     whole = pa.Table.from_pandas(
-        pd.concat([rows(one, [1.0] * n) for one, n in zip("abcde", (3, 1, 9, 2, 4), strict=True)])
+        pd.concat([rows(one, [1.0] * n).assign(root=one) for one, n in zip("abcde", (3, 1, 9, 2, 4), strict=True)])
     )
     for batch in (1, 2, 5, 100):
         pieces = list(_whole(whole.to_batches(max_chunksize=batch), size))

@@ -35,11 +35,18 @@ NAMES = ("a.parquet", "b c.parquet", "é.parquet", "sub/d.parquet", "%2e%2e.parq
 
 @dataclass
 class Truth:
-    """Rows that are written (series, month as its ordinal, value, unit), and the series that must be refused."""
+    """Rows that are written (series, month as its ordinal, value, unit), parents, and the series to be refused."""
 
     rows: list[tuple[str, int, float, str]] = field(default_factory=list)
     wrong: set[str] = field(default_factory=set)
     two_units: set[str] = field(default_factory=set)
+    infinite: set[str] = field(default_factory=set)
+    parents: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def above(self) -> list[str]:
+        """The parent beside each row."""
+        return [self.parents.get(one[0], "") for one in self.rows]
 
 
 def partition(folder: Path, random: Random) -> None:
@@ -56,7 +63,7 @@ def partition(folder: Path, random: Random) -> None:
 
 def _damaged(random: Random) -> bytes:
     content = _plain(invented(random))
-    return mutated(content, random, ("series", "month", "value", "unit"), [_plain(invented(random))])
+    return mutated(content, random, ("series", "month", "value", "unit", "parent"), [_plain(invented(random))])
 
 
 # --- Tables ------------------------------------------------------------------------------------------------
@@ -83,9 +90,14 @@ def invented(random: Random, prefix: str = "") -> Truth:
             truth.two_units.add(series)
         elif rows and mishap < 0.2:
             rows[0] = (series, rows[0][1], math.inf, unit)
-            truth.wrong.add(series)
+            truth.infinite.add(series)
         truth.rows += rows
     random.shuffle(truth.rows)
+    if random.random() < 0.4:
+        names = sorted({one[0] for one in truth.rows})
+        for one in names:
+            up = random.choice((*names, names[0], "", "nobody", *random.sample((*WORDS, *FIGURES), 2), "x" * 2_000))
+            truth.parents[one] = up
     return truth
 
 
@@ -100,6 +112,7 @@ def _plain(truth: Truth) -> bytes:
         "month": months.to_timestamp().date,
         "value": [one[2] for one in truth.rows],
         "unit": [one[3] for one in truth.rows],
+        **({"parent": [one.replace("\ud7ff", "") for one in truth.above]} if truth.parents else {}),
     }
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)
@@ -115,10 +128,14 @@ def _written(truth: Truth, random: Random) -> bytes:
         (names["value"], _values(truth, random)),
         (names["unit"], pa.array([one[3] for one in truth.rows], pa.string())),
     ]
+    if truth.parents:
+        above = pa.array([one or None for one in truth.above], pa.string())
+        columns.append(("parent", above.dictionary_encode() if random.random() < 0.3 else above))
     if random.random() < 0.1:
         columns.append((random.choice(("x", "value", "unit", "ds", "\x1b[2J")), _odd(len(truth.rows), random)))
     if names["unit"] == "unit":
         truth.wrong |= truth.two_units
+    truth.wrong |= truth.infinite
     if random.random() < 0.3:
         random.shuffle(columns)
     table = pa.Table.from_arrays([one for _, one in columns], names=[name for name, _ in columns])
@@ -182,6 +199,7 @@ def _values(truth: Truth, random: Random) -> pa.Array:
         kind = random.choice((pa.int64(), pa.int32(), pa.decimal128(20, 3), pa.decimal256(40, 2)))
         return pa.array([Decimal(int(one)) if pa.types.is_decimal(kind) else int(one) for one in values], kind)
     if random.random() < 0.05:
+        truth.infinite.clear()
         return _odd(len(values), random)
     return pa.array(values, pa.float64())
 
@@ -227,10 +245,12 @@ def _true(part: Partition, truth: Truth) -> None:
     for series, month, value, unit in truth.rows:
         written.setdefault(series, {})[month] = value
         units[series] = unit
-    _compare(part, written, units)
+    _compare(part, written, units, truth.parents)
 
 
-def _compare(part: Partition, written: Mapping[str, Mapping[int, float]], units: Mapping[str, str]) -> None:
+def _compare(
+    part: Partition, written: Mapping[str, Mapping[int, float]], units: Mapping[str, str], parents: Mapping[str, str]
+) -> None:
     if not set(part.series) | set(part.refused) <= set(written):
         return  # another column named the series
     if set(part.series) | set(part.refused) != set(written):
@@ -242,6 +262,8 @@ def _compare(part: Partition, written: Mapping[str, Mapping[int, float]], units:
             raise WrongAnswerError(f"{len(have)} of {len(written[one])} values of a series, or other ones")
         if part.units[one] not in (units[one], ""):
             raise WrongAnswerError(f"unit {part.units[one]!r} of a series in {units[one]!r}")
+        if part.parents.get(one, "") != parents.get(one, ""):
+            raise WrongAnswerError(f"parent {part.parents.get(one)!r} of a series below {parents.get(one)!r}")
 
 
 # --- Whole runs --------------------------------------------------------------------------------------------
@@ -251,9 +273,11 @@ def _whole(folder: Path, random: Random) -> None:
     """Few partitions under strange names, some damaged: every series is forecast or named."""
     shutil.rmtree(folder, ignore_errors=True)
     data, out = Folder(str(folder / "in")), Folder(str(folder / "out"))
+    truths = {}
     for at, name in enumerate(random.sample(NAMES, random.randint(1, 3))):
         truth = invented(random, prefix=f"p{at}" if random.random() < 0.95 else "")
         content = _plain(truth) if random.random() < 0.7 else _written(truth, random)
+        truths[name] = truth
         data.write(name, mutated(content, random) if random.random() < 0.15 else content)
     if random.random() < 0.2:
         out.write(random.choice(NAMES), mutated(_plain(invented(random)), random))
@@ -266,3 +290,19 @@ def _whole(folder: Path, random: Random) -> None:
     named = int((summary.failures["series"] != "").sum())
     if written != summary.total("forecast") or written + named < summary.total("series"):
         raise WrongAnswerError(f"{written} forecasts, {named} named, {summary.total('series')} series")
+    untied = pd.read_csv(folder / "out" / partitioned.UNTIED, keep_default_na=False)
+    for why in untied["why"]:
+        check_line(str(why))
+    for name in set(done) & set(truths):
+        table = pq.read_table(io.BytesIO(out.read(name))).to_pandas()
+        _adds_up(table, truths[name].parents, set(untied.loc[untied["partition"] == name, "series"]))
+
+
+def _adds_up(table: pd.DataFrame, parents: Mapping[str, str], untied: set[str]) -> None:
+    """No parent that is said to be the sum of its parts is less than they are."""
+    for _, cells in table.groupby(["kind", "period"]):
+        mean = cells.set_index("series")["mean"]
+        parts = mean.groupby(mean.index.map(lambda one: parents.get(one, ""))).sum()
+        for parent in set(parts.index) & set(mean.index) - untied:
+            if parts[parent] > mean[parent] * (1 + 1e-9) + 1e-9:
+                raise WrongAnswerError(f"parts of {parts[parent]} in a parent of {mean[parent]}")
