@@ -141,8 +141,7 @@ def jobs_of(
         halves: dict[tuple[int, bool], list[int]] = {}
         for origin, (cutoff, _, wanted) in enumerate(origins):
             if wanted:
-                # Choices are made anew from June's and December's data on.
-                halves.setdefault(((cutoff + 1).year, (cutoff + 1).month > 6), []).append(origin)
+                halves.setdefault(half_year_of(cutoff), []).append(origin)
         shown = [_long_enough(part, panel) for panel in panels]
         jobs = [(_job(part, shown, origins, half, paths, seed, watched), half) for half in halves.values()]
         return _described(jobs, len(origins) - 1)
@@ -153,6 +152,11 @@ def jobs_of(
         only = {i: (origins[i][0], origins[i][1], (series,)) for i in at}
         jobs.append((_job(part, alone, only, at, paths, seed, watched), at))
     return _described(jobs, len(origins) - 1)
+
+
+def half_year_of(cutoff: pd.Period) -> tuple[int, bool]:
+    """The half-year whose choices a cutoff shares: they are made anew from June's and December's data on."""
+    return (cutoff + 1).year, (cutoff + 1).month > 6
 
 
 def _described(jobs: list[tuple[Job, list[int]]], last: int) -> list[tuple[Job, list[int]]]:

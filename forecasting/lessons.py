@@ -18,7 +18,7 @@ from forecasting import calibration, pipeline
 from forecasting.calibration import Strata
 from forecasting.compute import Crew, Lost
 from forecasting.errors import ForecastingError, ModelError
-from forecasting.experiment import NUMERICAL, Job, Origin, jobs_of, side_by_side, work
+from forecasting.experiment import NUMERICAL, Job, Origin, half_year_of, jobs_of, side_by_side, work
 from forecasting.experiments_file import Contender, parts_of
 from forecasting.forecast import Forecast
 from forecasting.models.base import Forecaster
@@ -324,7 +324,7 @@ def _teach_trees(study: Study, y: pd.DataFrame, cutoffs: Sequence[pd.Period], cr
     """What learns across series, at every cutoff; a task is a half-year, whose cutoffs share their trees."""
     halves: dict[tuple[int, bool], list[pd.Period]] = {}
     for cutoff in cutoffs:
-        halves.setdefault(((cutoff + 1).year, (cutoff + 1).month > 6), []).append(cutoff)
+        halves.setdefault(half_year_of(cutoff), []).append(cutoff)
     learners = [part for part in study.parts if isinstance(part, Boosting)]
     tasks = [_Half(part, study, y, tuple(half)) for part in learners for half in halves.values()]
     found: dict[Forecaster, dict[pd.Period, FittedBoosting | str]] = {part: {} for part in learners}

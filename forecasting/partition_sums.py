@@ -27,7 +27,7 @@ CHANGES = 120
 
 
 @dataclass(frozen=True)
-class Sums:
+class Hierarchy:
     """The sums that hold at a cutoff: ``y`` (T × n) has a column more for what the parts of a parent leave.
 
     ``untied`` says of each other parent why its parts are not tied to it.
@@ -64,16 +64,16 @@ def tell(
     failures: dict[str, str] = {}
     parents_of: set[str] = set()
     untied: dict[str, list[str]] = {}
-    for sums, cutoffs in sums_of(study, y, parents, units, list(of)):
+    for hierarchy, cutoffs in hierarchies(study, y, parents, units, list(of)):
         until = {one: study.last(one) for one in cutoffs}
-        answer = ask(study, sums.y, until, lessons.trees, seconds)
+        answer = ask(study, hierarchy.y, until, lessons.trees, seconds)
         failures = {**answer.failures, **failures}
-        parents_of |= set(sums.tree.parts)
-        for parent, why in sums.untied.items():
+        parents_of |= set(hierarchy.tree.parts)
+        for parent, why in hierarchy.untied.items():
             untied.setdefault(parent, []).extend([why] * len(cutoffs))
         for (cutoff, _), made in _by_origin(answer).items():
-            ready = [calibrated(one, of[cutoff], sums.y) for one in made]
-            joint, broken = tied(ready, sums, cutoff, study.seed)
+            ready = [calibrated(one, of[cutoff], hierarchy.y) for one in made]
+            joint, broken = tied(ready, hierarchy, cutoff, study.seed)
             forecasts += [(cutoff, one) for one in joint]
             for parent, why in broken.items():
                 untied.setdefault(parent, []).append(why)
@@ -116,23 +116,23 @@ def _above(series: str, parents: Mapping[str, str]) -> tuple[list[str], list[str
     return seen[1:], []
 
 
-def sums_of(
+def hierarchies(
     study: Study, y: pd.DataFrame, parents: Mapping[str, str], units: Mapping[str, str], cutoffs: Sequence[pd.Period]
-) -> list[tuple[Sums, list[pd.Period]]]:
+) -> list[tuple[Hierarchy, list[pd.Period]]]:
     """The sums among these series (T × n) by what was known at each cutoff; cutoffs with the same ones side by side."""
     if not any(one in parents for one in y.columns):
-        return [(Sums(y), list(cutoffs))]
-    found: dict[str, tuple[Sums, list[pd.Period]]] = {}
+        return [(Hierarchy(y), list(cutoffs))]
+    found: dict[str, tuple[Hierarchy, list[pd.Period]]] = {}
     for cutoff in cutoffs:
-        sums = _sums_at(study, y, parents, units, cutoff)
-        key = repr((sorted(sums.tree.parts.items()), sorted(sums.untied.items())))
-        found.setdefault(key, (sums, []))[1].append(cutoff)
+        hierarchy = _hierarchy_at(study, y, parents, units, cutoff)
+        key = repr((sorted(hierarchy.tree.parts.items()), sorted(hierarchy.untied.items())))
+        found.setdefault(key, (hierarchy, []))[1].append(cutoff)
     return list(found.values())
 
 
-def _sums_at(
+def _hierarchy_at(
     study: Study, y: pd.DataFrame, parents: Mapping[str, str], units: Mapping[str, str], cutoff: pd.Period
-) -> Sums:
+) -> Hierarchy:
     able = set(study.able(y, cutoff))
     parts, untied = _parts(sorted(map(str, y.columns)), parents, able)
     known = y.loc[:cutoff]
@@ -149,7 +149,7 @@ def _sums_at(
         else:
             kept[parent], rests[rest] = (*below, rest), _left(y, parent, below)
     whole = pd.concat([y, pd.DataFrame(rests)], axis=1) if rests else y
-    return Sums(whole, Tree(kept, LISTED_REST), untied)
+    return Hierarchy(whole, Tree(kept, LISTED_REST), untied)
 
 
 def _no_sum(known: pd.DataFrame, parent: str, parts: Sequence[str], units: Mapping[str, str]) -> str:
@@ -207,18 +207,20 @@ def _rounding(y: pd.DataFrame) -> float:
 # --- Tying -------------------------------------------------------------------------------------------------
 
 
-def tied(made: Sequence[Forecast], sums: Sums, cutoff: pd.Period, seed: int) -> tuple[list[Forecast], dict[str, str]]:
+def tied(
+    made: Sequence[Forecast], hierarchy: Hierarchy, cutoff: pd.Period, seed: int
+) -> tuple[list[Forecast], dict[str, str]]:
     """Forecasts of one model from one cutoff, coupled and tied where a sum holds; and by parent why one is not tied.
 
     Series that end in different months come in different forecasts; those of a sum leave in one. What the parts leave
     of a parent is not shown.
     """
     of = {series: one for one in made for series in one.series}
-    known = sums.y.loc[:cutoff]
-    families, untied = _families(sums.tree, of, known)
+    known = hierarchy.y.loc[:cutoff]
+    families, untied = _families(hierarchy.tree, of, known)
     joint = [_tie(_joined(tree.nodes, of, known), tree, known, seed) for tree in families]
     inside = {one for tree in families for one in tree.nodes}
-    hidden = {one for parts in sums.tree.parts.values() for one in parts if one.endswith(LISTED_REST)}
+    hidden = {one for parts in hierarchy.tree.parts.values() for one in parts if one.endswith(LISTED_REST)}
     loose = [one.select(tuple(series for series in one.series if series not in inside)) for one in made]
     shown = [one.select(tuple(series for series in one.series if series not in hidden)) for one in (*loose, *joint)]
     return _by_months(shown), untied

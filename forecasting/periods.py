@@ -12,7 +12,10 @@ import pandas as pd
 
 from forecasting.forecast import Forecast
 
-_FREQ = {"month": "M", "quarter": "Q-DEC", "fiscal_year": "Y-MAR"}
+FREQUENCIES = {"month": "M", "quarter": "Q-DEC", "fiscal_year": "Y-MAR"}
+"""How pandas calls the periods of each kind."""
+MONTHS_OF = {"month": 1, "quarter": 3, "fiscal_year": 12}
+"""Months of a whole period of each kind."""
 _YEARS_OF_HISTORY = 3
 
 
@@ -104,7 +107,7 @@ def _timeline(forecast: Forecast, history: pd.DataFrame) -> tuple[pd.PeriodIndex
 
 
 def _spans(months: pd.PeriodIndex, kind: str) -> Iterator[tuple[pd.Period, int, int]]:
-    periods = months.asfreq(_FREQ[kind])
+    periods = months.asfreq(FREQUENCIES[kind])
     edges = [0, *(np.flatnonzero(periods.asi8[1:] != periods.asi8[:-1]) + 1), len(months)]
     for start, stop in pairwise(edges):
         yield periods[start], int(start), int(stop)

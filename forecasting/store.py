@@ -21,7 +21,7 @@ import re
 import secrets
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date
 from pathlib import Path
@@ -39,7 +39,7 @@ from forecasting.workbook import FORMULA, MOST_ROWS, saved, write_text
 PACKAGE = Path(__file__).resolve().parent
 # Modules that only fetch or show decide no number; all others are part of a cache key.
 SHOWING = re.compile(
-    r"(cli|sources)|(plot|units|report|tracking|scores|significance|leaderboard|backtest|experiments_file|champion|served|vintage|update|workbook|notebook)\w*\.py"
+    r"(cli|sources)|(plot|units|report|tracking|scores|significance|leaderboard|backtest|experiments_file|champion|served|vintage|update|workbook|notebook|git)\w*\.py"
 )
 DECIDING_PACKAGES = ("numpy", "scipy", "pandas", "statsmodels", "scikit-learn")
 MEGABYTE = 1_000_000
@@ -383,6 +383,13 @@ class Cache:
             return f"Not cached in {self.folder}: {error.strerror or error}."
         return ""
 
+    def keep_only(self, keys: Iterable[str]) -> None:
+        """Remove all that was put under other keys."""
+        current = {self._path(one) for one in keys}
+        for path in self.folder.glob("*.arrays"):
+            if path not in current:
+                path.unlink(missing_ok=True)
+
     def _path(self, key: str) -> Path:
         # Whatever a key holds, the name of its file is safe.
         return self.folder / f"{hashlib.sha256(key.encode(errors='surrogatepass')).hexdigest()[:40]}.arrays"
@@ -419,12 +426,13 @@ def source_digest(package: Path = PACKAGE) -> str:
 @functools.cache
 def surroundings() -> dict[str, str]:
     """Everything about this process that may decide a number: equal surroundings, equal bytes."""
-    versions = {name: _version(name) for name in DECIDING_PACKAGES}
+    versions = {name: version_of(name) for name in DECIDING_PACKAGES}
     machine = {"Python": platform.python_version(), "machine": platform.machine()}
     return {**machine, **versions, "tradecast's sources": source_digest()[:12]}
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """The version of an installed package, or the word absent."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

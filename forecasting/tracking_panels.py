@@ -11,7 +11,9 @@ from forecasting import __version__, tracking_client
 from forecasting.errors import ForecastingError
 from forecasting.experiments_file import Experiment
 from forecasting.forecast import KINDS
-from forecasting.partitioned import SUMS, Request, Summary
+from forecasting.partition_request import Request
+from forecasting.partition_scores import SUMS
+from forecasting.partitioned import Summary
 from forecasting.plot_backtest import colours
 from forecasting.store import csv_text
 from forecasting.tracking_client import KEY, TABLE, Recorded, cleaner

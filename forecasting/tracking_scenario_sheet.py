@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 
 from forecasting.backtest_files import project_folder
-from forecasting.backtests import git_state
 from forecasting.conditioning import Plausibility
 from forecasting.conditions import Conditional
+from forecasting.git import git_state
 from forecasting.scenario import Assumption, Scenario, described
 from forecasting.scenarios import CONTRIBUTION_COLUMNS, Study
 from forecasting.store import csv_text

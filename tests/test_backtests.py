@@ -21,8 +21,10 @@ import pandas as pd
 import pytest
 from conftest import invented
 
-from forecasting import backtest_files, backtests, pipeline, workflow
-from forecasting.backtests import Data, prepare, run, truth_of
+from forecasting import backtest_chain, backtest_files, backtests, pipeline, workflow
+from forecasting.backtest_folds import Data, Fold
+from forecasting.backtest_truth import truth_of
+from forecasting.backtests import prepare, run
 from forecasting.catalogue import Catalogue, Series
 from forecasting.errors import DataError, ForecastingError, ModelError
 from forecasting.experiments_file import Contender, Experiment, parse, read_experiment
@@ -359,13 +361,13 @@ def test_earlier_cutoffs_are_as_many_and_as_far_apart_as_a_live_forecast_takes()
     )  # fmt: skip
     prepared = prepare(asked, backtests.load(asked))
     made = [_blank(fold) for fold in prepared.folds]
-    past = list(backtests._past(prepared.folds, made, len(made) - 1, series))
+    past = list(backtest_chain.past(prepared.folds, made, len(made) - 1, series))
     for one in series:
         wanted = [cutoff for cutoff, of in live if one in of]
         assert sorted(made.cutoff[0] for made in past if one in made.series) == wanted
 
 
-def _blank(fold: backtests.Fold) -> Any:
+def _blank(fold: Fold) -> Any:
     from forecasting.forecast import Forecast
 
     months = pd.period_range(fold.cutoff + 1, periods=2, freq="M")
@@ -480,7 +482,7 @@ def test_about_says_how_the_table_was_made_and_nothing_of_the_machine(tmp_path: 
     assert about["regimes"] == {"old": [None, "2025-12"], "new": ["2026-01", None]}
     assert about["data"]["vintage"] == "2026-08"
     assert len(about["data"]["digest"]) == 64
-    assert set(about["versions"]) == {"python", *backtests.VERSIONS}
+    assert set(about["versions"]) == {"python", "tradecast", *backtests.PACKAGES}
     assert about["fits"] == {"seasonal_naive": 8, "theta": 8}
     assert all(about["cpu_seconds"][one] > 0 for one in about["fits"])
     assert about["git"] is None or set(about["git"]) == {"commit", "dirty"}

@@ -21,8 +21,9 @@ from forecasting.forecast import Forecast
 from forecasting.lessons import Lesson, Lessons
 from forecasting.models.naive import Naive
 from forecasting.panel import Panel
-from forecasting.partition_sums import roots, sums_of, tell, tied
-from forecasting.partitioned import backtest_of, run
+from forecasting.partition_request import backtest_of
+from forecasting.partition_sums import hierarchies, roots, tell, tied
+from forecasting.partitioned import run
 from forecasting.partitions import Folder, split
 from forecasting.partitions import parse as parse_partition
 
@@ -134,7 +135,7 @@ def test_a_part_that_is_published_later_than_its_parent_is_forecast_to_what_the_
 def test_a_part_too_young_to_be_forecast_counts_to_what_is_not_listed() -> None:
     y = trade()
     y.iloc[:-5, y.columns.get_loc("trucks")] = np.nan
-    found = sums_of(QUICK, y, PARENTS, {}, [CUTOFF])[0][0]
+    found = hierarchies(QUICK, y, PARENTS, {}, [CUTOFF])[0][0]
     assert found.tree.parts["exports"] == ("cars", "exports|not listed")
     left = found.y["exports|not listed"]
     np.testing.assert_allclose(left, y["exports"] - y["cars"], rtol=1e-9)
@@ -143,14 +144,14 @@ def test_a_part_too_young_to_be_forecast_counts_to_what_is_not_listed() -> None:
 def test_grandchildren_of_a_parent_that_cannot_be_forecast_are_parts_of_its_own_parent() -> None:
     y = trade()
     y.iloc[:-5, y.columns.get_loc("exports")] = np.nan
-    found = sums_of(QUICK, y, PARENTS, {}, [CUTOFF])[0][0]
+    found = hierarchies(QUICK, y, PARENTS, {}, [CUTOFF])[0][0]
     assert found.tree.parts["trade"] == ("cars", "imports", "trucks")
 
 
 def test_what_the_parts_leave_is_not_known_while_one_of_them_is_not() -> None:
     y = trade()
     y.iloc[-1, y.columns.get_loc("coal")] = np.nan
-    left = sums_of(QUICK, y, PARENTS, {}, [CUTOFF])[0][0].y["imports|not listed"]
+    left = hierarchies(QUICK, y, PARENTS, {}, [CUTOFF])[0][0].y["imports|not listed"]
     assert left.last_valid_index() == CUTOFF - 1
     assert left.max() < y["imports"].max()
 
@@ -160,7 +161,7 @@ def test_sums_rest_on_what_was_known_at_each_cutoff() -> None:
     early = CUTOFF - 12
     y.loc[early + 1 :, "trade"] *= 3  # from then on the parts leave something
     cutoffs = [early, CUTOFF]
-    found = {cutoff: sums for sums, at in sums_of(QUICK, y, PARENTS, {}, cutoffs) for cutoff in at}
+    found = {cutoff: sums for sums, at in hierarchies(QUICK, y, PARENTS, {}, cutoffs) for cutoff in at}
     assert found[early].tree.parts["trade"] == ("exports", "imports")
     assert found[CUTOFF].tree.parts["trade"] == ("exports", "imports", "trade|not listed")
 
@@ -349,6 +350,6 @@ def test_a_forecast_alone_is_not_touched() -> None:
         np.arange(8.0).reshape(2, 2, 2), pd.period_range("2026-09", periods=2, freq="M"), ("a", "b"), (CUTOFF,) * 2, "m"
     )
     y = pd.DataFrame(1.0, pd.period_range("2026-01", CUTOFF, freq="M"), ["a", "b"])
-    ((same,), untied) = tied([made], sums_of(QUICK, y, {}, {}, [CUTOFF])[0][0], CUTOFF, 0)
+    ((same,), untied) = tied([made], hierarchies(QUICK, y, {}, {}, [CUTOFF])[0][0], CUTOFF, 0)
     np.testing.assert_array_equal(same.paths, made.paths)
     assert untied == {}

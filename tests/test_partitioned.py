@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import invented
 
-from forecasting import lessons, partitioned, partitions, store
+from forecasting import lessons, partition_request, partition_survey, partitioned, partitions, store
 from forecasting.compute import Lost, Where
 from forecasting.errors import DataError, ForecastingError, ModelError
 from forecasting.experiments_file import Contender, parse
@@ -28,7 +28,8 @@ from forecasting.models.boosting import Boosting
 from forecasting.models.naive import Naive
 from forecasting.models.theta import Theta
 from forecasting.panel import Panel
-from forecasting.partitioned import Request, Summary, Watch, backtest_of, run
+from forecasting.partition_request import Request, Watch, backtest_of
+from forecasting.partitioned import Summary, run, run_on
 from forecasting.partitions import Folder
 
 HERE = Where()
@@ -277,7 +278,7 @@ def test_a_worker_that_dies_costs_its_partition_only(tmp_path: Path) -> None:
 def test_a_partition_larger_than_memory_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partitioned, "MEMORY_LIMIT", 170_000)
+    monkeypatch.setattr(partition_survey, "MEMORY_LIMIT", 170_000)
     with pytest.raises(DataError, match=r"has 5\d\d rows, more than the 3\d\d that a worker .* reads"):
         run(asked(cut(ragged(), tmp_path / "in", 9), tmp_path / "out"))
 
@@ -456,7 +457,7 @@ def test_a_worker_that_dies_at_the_survey_changes_no_number(
     request, before = finished
     other = replace(request, out=Folder(str(tmp_path / "other")))
     workers = Mortal()
-    partitioned._run(other, request.data.partitions(), workers, Watch())
+    run_on(other, request.data.partitions(), workers)
     assert not workers.dies
     assert contents(tmp_path / "other") == before
 
@@ -721,4 +722,4 @@ def test_a_store_that_is_not_there_is_one_line(bucket: str, tmp_path: Path) -> N
 
 
 def test_memory_is_read_from_one_partition_at_a_time() -> None:
-    assert partitions.BYTES_A_ROW * 1_000_000 < partitioned.SHARE_OF_MEMORY * partitioned.MEMORY_LIMIT
+    assert partitions.BYTES_A_ROW * 1_000_000 < partition_survey.SHARE_OF_MEMORY * partition_request.MEMORY_LIMIT

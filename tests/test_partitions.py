@@ -155,7 +155,7 @@ def test_a_column_that_is_there_twice_is_refused_in_one_line() -> None:
     table = pa.Table.from_pandas(rows("s", [1.0, 2.0, 3.0]).assign(unit="t"), preserve_index=False)
     buffer = io.BytesIO()
     pq.write_table(table.append_column("unit", table["unit"]), buffer)
-    with pytest.raises(DataError, match="^p has two columns unit: name each once[.]$"):
+    with pytest.raises(DataError, match=r"^p has two columns unit: name each once[.]$"):
         parse(buffer.getvalue(), "p")
 
 

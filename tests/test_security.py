@@ -30,7 +30,7 @@ from forecasting.sources.user_file import read_observations
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "forecasting"
 UNPICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml", "jsonpickle", "skops"}
-STARTING = {"subprocess": {"backtests.py"}}
+STARTING = {"subprocess": {"git.py"}}
 """Modules that start other programs: of git, the state of the project."""
 PIPES = {"compute.py"}
 """Pickles only between a process and the children that it started itself, and over Dask's own connections."""

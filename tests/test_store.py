@@ -276,6 +276,17 @@ def test_cache_round_trip(tmp_path: Path) -> None:
     assert stat.S_IMODE(cache.folder.stat().st_mode) == 0o700
 
 
+def test_a_cache_keeps_only_what_is_named(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    for key in ("a", "b", "c"):
+        cache.put(key, ARRAYS)
+    (tmp_path / "other.txt").write_text("not of the cache")
+    cache.keep_only(["b", "never put"])
+    assert same(cache.get("b"))
+    assert (cache.get("a"), cache.get("c")) == (None, None)
+    assert (tmp_path / "other.txt").exists()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_damaged_cache_is_absent(data: st.DataObject) -> None:

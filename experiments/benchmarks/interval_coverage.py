@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from forecasting import pipeline, workflow
-from forecasting.backtests import truth_of
+from forecasting.backtest_truth import truth_of
 from forecasting.coherence import coherent
 from forecasting.experiment import rolling
 from forecasting.forecast import Forecast

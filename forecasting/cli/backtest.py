@@ -227,11 +227,11 @@ def _plan(prepared: Prepared, folder: Path, processes: int, fresh: bool) -> Any:
     """What would run: in words, without fitting anything."""
     from rich.console import Group
 
-    from forecasting import backtests
+    from forecasting import backtest_parts, backtests
     from forecasting.cli.terminal import table_view
 
     experiment, scored = prepared.experiment, prepared.scored
-    todo = list(prepared.parts) if fresh else backtests.missing(prepared, folder)
+    todo = list(prepared.parts) if fresh else backtest_parts.missing(prepared.parts, folder)
     seconds = backtests.expected_seconds(prepared, todo, folder)
     there = len(prepared.parts) - len(todo)
     fits = prepared.fits()

@@ -15,7 +15,8 @@ from forecasting.errors import DataError
 if TYPE_CHECKING:
     from forecasting.compute import Where
     from forecasting.experiments_file import Experiment
-    from forecasting.partitioned import Request, Summary
+    from forecasting.partition_request import Request
+    from forecasting.partitioned import Summary
     from forecasting.partitions import Folder
 
 SHOWN_REASONS = 5
@@ -48,7 +49,7 @@ class Spread:
 
     def where(self) -> Where:
         from forecasting.compute import Where, default_workers
-        from forecasting.partitioned import MEMORY_LIMIT
+        from forecasting.partition_request import MEMORY_LIMIT
 
         limit = bytes_of(self.memory_limit) if self.memory_limit else MEMORY_LIMIT
         if self.cluster:
@@ -64,7 +65,7 @@ class Spread:
 
     @property
     def seconds(self) -> float:
-        from forecasting.partitioned import SECONDS
+        from forecasting.partition_request import SECONDS
 
         if self.time_limit is not None and not 0 < self.time_limit <= LONGEST:
             raise DataError(f"--time-limit {self.time_limit:g}: give seconds above 0, at most {LONGEST:,} (a day).")
@@ -94,22 +95,20 @@ def forecast(
 ) -> None:  # fmt: skip
     """Forecast every series of a partitioned panel from its last month."""
     _refuse(others, "forecast")
-    from forecasting import partitioned
+    from forecasting.partition_request import Request, study_of
     from forecasting.workflow import DEFAULT_MODEL, checked_horizon, month_of
 
-    study = partitioned.study_of(model or DEFAULT_MODEL, checked_horizon(horizon), paths, seed)
+    study = study_of(model or DEFAULT_MODEL, checked_horizon(horizon), paths, seed)
     month = None if as_of is None else month_of(as_of)
-    request = partitioned.Request(
-        study, *_folders(data, out), None, month, spread.where(), spread.seconds, spread.fail_fast
-    )
+    request = Request(study, *_folders(data, out), None, month, spread.where(), spread.seconds, spread.fail_fast)
     _run(request)
 
 
 def backtest(experiment: Experiment, data: str, out: str | None, spread: Spread, uri: str | None, track: bool) -> None:
     """Backtest every series of a partitioned panel from the cutoffs of an experiment."""
-    from forecasting import partitioned
+    from forecasting.partition_request import backtest_of
 
-    request = partitioned.backtest_of(experiment, *_folders(data, out))
+    request = backtest_of(experiment, *_folders(data, out))
     request = replace(request, where=spread.where(), seconds=spread.seconds, fail_fast=spread.fail_fast)
     made = _run(request)
     if track and not made.scores.empty:
@@ -120,7 +119,8 @@ def backtest(experiment: Experiment, data: str, out: str | None, spread: Spread,
 
 def _run(request: Request) -> Summary:
     from forecasting.cli.progress import Rate
-    from forecasting.partitioned import Watch, run
+    from forecasting.partition_request import Watch
+    from forecasting.partitioned import run
 
     with Rate() as rate:
         made = run(request, Watch(rate))

@@ -18,6 +18,7 @@ import pandas as pd
 
 from forecasting.catalogue import Series
 from forecasting.forecast import COVERAGES
+from forecasting.periods import MONTHS_OF
 from forecasting.scenario import BASELINE
 from forecasting.units import Scale, percent, say, scale_of
 from forecasting.workflow import SOURCE_LINE
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 BLOCKS = "▁▂▃▄▅▆▇█"
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 QUARTERS = ("Jan–Mar", "Apr–Jun", "Jul–Sep", "Oct–Dec")
-MONTHS_OF = {"month": 1, "quarter": 3, "fiscal_year": 12}
 SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 VERDICT_STYLES = {"agrees": "green", "conflicts": "bold red", "untestable": "yellow"}
 MEASURES = {"yoy_pct": ", on a year earlier", "share_pct": ", share"}
