@@ -17,6 +17,7 @@ from forecasting.forecast import COVERAGES
 from forecasting.plot_backtest import MOST_MODELS, colours
 from forecasting.plot_forecast import quarter_words
 from forecasting.report import Card, Content, words_of_stage
+from forecasting.report_method import METHOD
 from forecasting.scenario import BASELINE, Assumption, described
 from forecasting.scores import STEP_WORDS
 from forecasting.units import in_words
@@ -62,21 +63,6 @@ YEARLY = (
     Column("On a year earlier", 10), Column("Change, 80 % from", 10), Column("Change, 80 % to", 10),
     Column("Chance of a fall", 10),
 )  # fmt: skip
-METHOD = (
-    "A forecast is a set of possible futures (paths), drawn together for all series. Every number here is counted on"
-    " the same paths: medians, intervals, totals of quarters and fiscal years, changes on a year earlier and chances of"
-    " a fall.",
-    "Of 100 figures forecast like this about 80 should fall inside their 80 % interval and 95 inside the 95 % one."
-    " Intervals are calibrated: stretched or narrowed by what forecasts made the same way from past months missed.",
-    "Parts add up on every path: exports and imports are trade, and a value is its quantity times its unit price. The"
-    " median of a total is not the sum of medians, so that rows of medians need not add up.",
-    "Published months enter totals as they are. A fiscal year is Japan's, April to March. A unit price of a quarter or"
-    " year is the ratio of totals.",
-    "A scenario changes the paths of the same forecast by its assumptions: differences are taken path by path and are"
-    " what would follow if the assumptions came true, not a forecast that they will. The median of differences is not"
-    " the difference of medians.",
-    "What no data can know, such as a measure that has not been announced, is outside every interval.",
-)
 
 
 def book(content: Content) -> bytes:
@@ -636,7 +622,7 @@ def _method(sheet: Any, content: Content) -> None:
     row = write_title(
         sheet, "Method and sources", "docs/methods.md of tradecast has the methods with their literature."
     )
-    row = _lines(sheet, row, "Method", METHOD, columns=6, letters=190)
+    row = _lines(sheet, row, "Method", [f"{one.title}. {one.text}" for one in METHOD], columns=6, letters=190)
     row = _lines(sheet, row, "Champions", [f"{one.group}: {one.model}. {one.why}" for one in content.champions], 6, 190)
     row = write_heading(sheet, row, "Sources")
     heads = [

@@ -16,6 +16,7 @@ from report_made import CARS, REQUEST, SERIES, content, page
 
 from forecasting import store, workflow
 from forecasting.report import HEADLINE_COLUMNS, SOURCE_COLUMNS, Content
+from forecasting.report_method import METHOD
 from forecasting.report_page import html, live, specs
 from forecasting.report_page.elements import Markup, data_block, el, interval, number, table
 from forecasting.report_page.words import period_words
@@ -127,6 +128,11 @@ def test_every_number_of_the_headline_is_there(made: Content, written: str):
         scale = scale_of(row["unit"], [row["q50"], row["q10"], row["q90"]])
         assert scale.text(row["q50"]) in written or f">{scale.number(row['q50'])}<" in written
         assert f"{scale.number(row['q10'])} to {scale.number(row['q90'])}" in written
+
+
+def test_the_method_is_told_in_full(written: str):
+    for fact in METHOD:
+        assert el("h3", fact.title) + el("p", fact.text) in written
 
 
 def test_a_title_with_a_script_in_it_is_text(tmp_path: Path):

@@ -22,6 +22,7 @@ from openpyxl import Workbook, load_workbook
 
 from forecasting import report, report_book
 from forecasting.report import Content
+from forecasting.report_method import METHOD
 from forecasting.units import in_words
 from forecasting.workbook import NOT_IN_XML, Number, number_format, saved, write_cell, write_text
 from forecasting.workflow import Request
@@ -213,6 +214,12 @@ def test_a_band_below_zero_is_not_stacked(content: Content) -> None:
 def test_without_scenarios_and_backtest_their_sheets_are_left_out(content: Content) -> None:
     plain = load_workbook(io.BytesIO(report_book.book(replace(content, study=None, worlds=None, backtest=None))))
     assert plain.sheetnames == [one for one in SHEETS if one not in ("Scenarios", "Assumptions", "Backtests")]
+
+
+def test_the_method_is_told_in_full(book: Any) -> None:
+    lines = [cell.value for (cell,) in book["Method and sources"].iter_rows(max_col=1)]
+    start = lines.index("Method") + 1
+    assert lines[start : start + len(METHOD)] == [f"{fact.title}. {fact.text}" for fact in METHOD]
 
 
 def test_leaderboard_and_steps_stand_in_the_backtest(content: Content, book: Any) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 from forecasting import news
 from forecasting.forecast import KINDS
 from forecasting.report import LAST_FORECASTS, Card, Content, Judged, words_of_stage
+from forecasting.report_method import METHOD
 from forecasting.report_page import specs
 from forecasting.report_page.elements import Cell, Child, Markup, chart, el, interval, minus, number, table
 from forecasting.report_page.words import assumption_words, month_words, period_words, share, title_of
@@ -578,39 +579,9 @@ def _findings(content: Content) -> list[Markup]:
 
 # --- Method ----------------------------------------------------------------------------------------------
 
-METHOD = (
-    (
-        "What a forecast is",
-        "Many possible futures of all series together, drawn by a statistical model. The median is the"
-        " middle one: as many lie above as below. Four of five lie in the 80 % interval, nineteen of twenty in the"
-        " 95 % one. Quarters and fiscal years are added up future by future, with the published months as they are.",
-    ),
-    (
-        "Where the width comes from",
-        "Intervals are widened or narrowed until past forecasts, made with only the figures of"
-        " their day, would have held the outcome as often as they promise.",
-    ),
-    (
-        "What always holds",
-        "Parts add up to their total, exports and imports to trade, and value is quantity times unit price,"
-        " in every single future.",
-    ),
-    ("Probability of a fall", "The share of futures that lie below the same period a year earlier."),
-    (
-        "Scenarios",
-        "A sourced assumption changes the same futures and nothing else; what is assumed of a part goes into all"
-        " that holds it. The difference is taken future by future: its interval says how sure the effect is if the"
-        " assumption comes true. It does not say whether it will.",
-    ),
-    (
-        "What it cannot know",
-        "A model knows the past. New laws, wars and strikes are not in it unless a scenario says so.",
-    ),
-)
-
 
 def method(content: Content, carried: str) -> Markup:
-    words = [line for title, text in METHOD for line in (el("h3", title), el("p", text))]
+    words = [line for fact in METHOD for line in (el("h3", fact.title), el("p", fact.text))]
     settings = content.settings
     told = [
         ["Model", str(settings["model"])],
