@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from forecasting.units import Scale
@@ -107,3 +107,20 @@ def chart(name: str, title: str, summary: str, *behind: Child) -> Markup:
         el("details", el("summary", "Figures behind this chart"), *behind) if behind else None,
         class_="chart",
     )
+
+
+@dataclass
+class Charts:
+    """Charts by the id of their place."""
+
+    specs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def place(self, name: str, spec: dict[str, Any], summary: str, *behind: Child) -> Markup:
+        """The place of a chart that is drawn from this."""
+        self.specs[name] = spec
+        return chart(name, spec["title"], summary, *behind)
+
+
+def section(name: str, title: str, *inside: Child) -> Markup:
+    """A part of the page that the navigation leads to."""
+    return el("section", el("h2", title, id=f"{name}-h"), *inside, id=name, aria_labelledby=f"{name}-h")
