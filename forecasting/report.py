@@ -107,6 +107,16 @@ class Content:
     def dataset(self) -> Dataset:
         return self.outlook.dataset
 
+    @property
+    def models(self) -> str:
+        """The models of the shown series, by name."""
+        return ", ".join(dict.fromkeys(one.model for one in self.cards))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know of the forecast and of the scenarios, every line once."""
+        return tuple(dict.fromkeys((*self.why, *(self.study.remarks if self.study else ()))))
+
 
 def gather(
     request: Request,

@@ -108,7 +108,7 @@ def _summary(sheet: Any, content: Content) -> None:
     )  # fmt: skip
     row = write_table(sheet, row, columns, (_headline_row(one) for one in table.to_dict("records")))
     row = _lines(sheet, row, "What changed since the figures of before", _news(content))
-    row = _lines(sheet, row, "To know", [*content.why, *(content.study.remarks if content.study else ())])
+    row = _lines(sheet, row, "To know", content.remarks)
     _lines(sheet, row, "", [outlook.source_line])
     sheet.freeze_panes = f"B{HEAD + 1}"
 
@@ -123,9 +123,8 @@ def _first_charts(sheet: Any, content: Content, charts: Sequence[Chart]) -> None
 
 def _what(content: Content) -> tuple[str, str]:
     outlook = content.outlook
-    models = ", ".join(dict.fromkeys(one.model for one in content.cards))
     return (
-        f"Forecast by {models} from figures published until {max(outlook.forecast.cutoff)} (data vintage"
+        f"Forecast by {content.models} from figures published until {max(outlook.forecast.cutoff)} (data vintage"
         f" {outlook.vintage}). Values are totals of the period in the unit beside them.",
         "Of 100 figures forecast like this, about 80 should fall inside their 80 % interval, 95 inside the 95 % one.",
     )

@@ -97,18 +97,6 @@ def _cell(cell: object, at: int) -> Markup:
     return el("th", str(cell), scope="row") if at == 0 else el("td", str(cell))
 
 
-def chart(name: str, title: str, summary: str, *behind: Child) -> Markup:
-    """A chart's place with its title, what it shows in words, and the table behind it."""
-    return el(
-        "figure",
-        el("figcaption", title, id=f"{name}-title"),
-        el("div", class_="plot", id=name, data_summary=summary),
-        el("p", class_="readout", aria_live="polite"),
-        el("details", el("summary", "Figures behind this chart"), *behind) if behind else None,
-        class_="chart",
-    )
-
-
 @dataclass
 class Charts:
     """Charts by the id of their place."""
@@ -116,9 +104,16 @@ class Charts:
     specs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def place(self, name: str, spec: dict[str, Any], summary: str, *behind: Child) -> Markup:
-        """The place of a chart that is drawn from this."""
+        """A chart's place with its title, what it shows in words, and the table behind it."""
         self.specs[name] = spec
-        return chart(name, spec["title"], summary, *behind)
+        return el(
+            "figure",
+            el("figcaption", spec["title"], id=f"{name}-title"),
+            el("div", class_="plot", id=name, data_summary=summary),
+            el("p", class_="readout", aria_live="polite"),
+            el("details", el("summary", "Figures behind this chart"), *behind) if behind else None,
+            class_="chart",
+        )
 
 
 def section(name: str, title: str, *inside: Child) -> Markup:

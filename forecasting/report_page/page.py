@@ -79,8 +79,9 @@ def _title(content: Content) -> str:
 
 def _made_from(content: Content) -> str:
     last = max(content.outlook.forecast.cutoff)
-    models = ", ".join(dict.fromkeys(card.model for card in content.cards))
-    return f"{len(content.cards)} series, forecast by {models} from figures published until {month_words(last)}."
+    return (
+        f"{len(content.cards)} series, forecast by {content.models} from figures published until {month_words(last)}."
+    )
 
 
 def _carried(packed: dict[str, object]) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
+from forecasting.champion_file import Champion
 from forecasting.report import Content, Judged
 from forecasting.report_page import specs
 from forecasting.report_page.elements import Charts, Markup, el, number, section, table
@@ -14,6 +14,7 @@ from forecasting.report_page.words import share
 
 
 def track_record(content: Content, charts: Charts) -> Markup:
+    """What past forecasts did, or that nothing is said of it; which model forecasts, and why."""
     why = [el("li", _champion(one)) for one in content.champions]
     champion = (
         el("ul", why)
@@ -53,7 +54,7 @@ def track_record(content: Content, charts: Charts) -> Markup:
     )
 
 
-def _champion(one: Any) -> str:
+def _champion(one: Champion) -> str:
     why = f"by force: {one.forced}" if one.forced else one.why
     return f"{one.group}: {one.model}, champion since {one.day} (backtest {one.backtest}). {why.rstrip('.')}."
 

@@ -17,6 +17,7 @@ NOISE = "These forecasts end with the quarter and are drawn anew: their medians 
 
 
 def what_changed(content: Content) -> Markup:
+    """What the latest figures moved, or why that is not said."""
     if content.news is None:
         return section("changes", "What changed", el("p", f"Left out. {content.no_news}"))
     cells = []

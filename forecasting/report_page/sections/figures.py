@@ -20,6 +20,7 @@ FINDINGS_SHOWN = 40
 
 
 def figures(content: Content) -> Markup:
+    """Sources, then what was found in the figures, where they were looked through."""
     cells = [
         [
             str(row["source"]),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from forecasting.report import LAST_FORECASTS, Card, Content, words_of_stage
+from forecasting.report import Card, Content, words_of_stage
 from forecasting.report_page import specs
 from forecasting.report_page.elements import Cell, Charts, Markup, el, interval, minus, number, section, table
 from forecasting.report_page.words import month_words, period_words, share
@@ -22,6 +22,7 @@ STAGE_NOTE = (
 
 
 def next_quarter(content: Content, charts: Charts) -> Markup:
+    """The first quarter that lies wholly ahead: tiles, changes on a year earlier, and a row a series."""
     rows = content.headline
     if rows.empty:
         said = "No quarter lies wholly within the horizon: forecast further with --horizon."
@@ -96,6 +97,7 @@ def _tile(row: dict[Any, Any]) -> Markup:
 
 
 def every_series(content: Content, charts: Charts) -> Markup:
+    """A card a series."""
     cards = [_card(card, f"card-{at}", charts) for at, card in enumerate(content.cards)]
     return section("series", "Every series", el("p", STAGE_NOTE, class_="note"), el("div", cards, class_="cards"))
 
@@ -194,7 +196,7 @@ def _record(card: Card, name: str, charts: Charts) -> list[Markup]:
             f"{name}-past",
             specs.past(card, scale),
             summary,
-            table(f"Last {min(len(cells), LAST_FORECASTS)} forecasts, {scale.label}", columns, cells, f"{name}-record"),
+            table(f"Last {len(cells)} forecasts, {scale.label}", columns, cells, f"{name}-record"),
         ),
         el("p", f"{summary} In the whole backtest {held}.", class_="note"),
     ]

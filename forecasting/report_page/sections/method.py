@@ -8,6 +8,7 @@ from forecasting.report_page.elements import Markup, el, section, table
 
 
 def method(content: Content, carried: str) -> Markup:
+    """The facts of every forecast, then what this one was made with."""
     words = [line for fact in METHOD for line in (el("h3", fact.title), el("p", fact.text))]
     settings = content.settings
     told = [
@@ -17,7 +18,6 @@ def method(content: Content, carried: str) -> Markup:
         ["Months ahead", str(len(content.outlook.forecast.months))],
         ["Data vintage", content.outlook.vintage],
     ]
-    remarks = list(dict.fromkeys((*content.why, *(content.study.remarks if content.study else ()))))
     return section(
         "method",
         "How it is made",
@@ -30,5 +30,5 @@ def method(content: Content, carried: str) -> Markup:
             "method-settings",
         ),
         el("h3", "Remarks"),
-        el("ul", [el("li", one) for one in remarks]) if remarks else el("p", "None."),
+        el("ul", [el("li", one) for one in content.remarks]) if content.remarks else el("p", "None."),
     )

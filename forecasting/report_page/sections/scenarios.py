@@ -5,25 +5,36 @@ from __future__ import annotations
 from forecasting.report import Content
 from forecasting.report_page.elements import Markup, el, interval, number, section, table
 from forecasting.report_page.words import assumption_words, period_words, share, title_of
+from forecasting.scenario import Scenario
+from forecasting.scenarios import Study
 from forecasting.units import scale_of
+
+LIVE_COLUMNS = (
+    "Series", "Period", "Unit", "Baseline", "With it", "80 % interval", "Difference", "80 % interval", "Change",
+)  # fmt: skip
 
 
 def what_if(content: Content, carried: str) -> Markup | None:
-    """Live controls, and below them what the command says of the files as they are."""
+    """Nothing without scenarios; ``carried`` says how exact the live numbers are."""
     if content.study is None:
         return None
-    columns = [
-        "Series",
-        "Period",
-        "Unit",
-        "Baseline",
-        "With it",
-        "80 % interval",
-        "Difference",
-        "80 % interval",
-        "Change",
-    ]
-    live = el(
+    return section(
+        "scenarios",
+        "What if",
+        el(
+            "p",
+            "If it comes true, not that it will. Move the controls: the same random futures are computed anew in this"
+            f" page, as `tradecast scenario run` would. {carried}",
+        ),
+        el("noscript", el("p", "The live controls need JavaScript; the tables below do not.")),
+        _live(),
+        [_as_filed(content.study, one, at) for at, one in enumerate(content.study.scenarios)],
+    )
+
+
+def _live() -> Markup:
+    """The places that page.js fills: scenarios to choose, controls, chart and table."""
+    return el(
         "div",
         el(
             "div",
@@ -51,31 +62,17 @@ def what_if(content: Content, carried: str) -> Markup | None:
         el(
             "div",
             el("p", "Nothing that is shown moves.", id="live-none", hidden=True),
-            table("Totals with these assumptions", columns, [], "live-table"),
+            table("Totals with these assumptions", LIVE_COLUMNS, [], "live-table"),
             class_="wide",
         ),
         id="live",
         hidden=True,
     )
-    return section(
-        "scenarios",
-        "What if",
-        el(
-            "p",
-            "If it comes true, not that it will. Move the controls: the same random futures are computed anew in this"
-            f" page, as `tradecast scenario run` would. {carried}",
-        ),
-        el("noscript", el("p", "The live controls need JavaScript; the tables below do not.")),
-        live,
-        [_as_filed(content, at) for at in range(len(content.study.scenarios))],
-    )
 
 
-def _as_filed(content: Content, at: int) -> Markup:
-    assert content.study is not None
-    one = content.study.scenarios[at]
-    catalogue = content.dataset.catalogue
-    rows = content.study.table
+def _as_filed(study: Study, one: Scenario, at: int) -> Markup:
+    catalogue = study.baseline.dataset.catalogue
+    rows = study.table
     rows = rows[(rows["scenario"] == one.name) & rows["kind"].isin(("quarter-difference", "fiscal_year-difference"))]
     cells = []
     for row in rows.to_dict("records"):
