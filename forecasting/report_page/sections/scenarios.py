@@ -7,6 +7,7 @@ from forecasting.report_page.elements import Markup, el, interval, number, secti
 from forecasting.report_page.words import assumption_words, period_words, share, title_of
 from forecasting.scenario import Scenario
 from forecasting.scenarios import Study
+from forecasting.tables import DIFFERENCE
 from forecasting.units import scale_of
 
 LIVE_COLUMNS = (
@@ -73,7 +74,10 @@ def _live() -> Markup:
 def _as_filed(study: Study, one: Scenario, at: int) -> Markup:
     catalogue = study.baseline.dataset.catalogue
     rows = study.table
-    rows = rows[(rows["scenario"] == one.name) & rows["kind"].isin(("quarter-difference", "fiscal_year-difference"))]
+    rows = rows[
+        (rows["scenario"] == one.name)
+        & rows["kind"].isin([f"{kind}{DIFFERENCE}" for kind in ("quarter", "fiscal_year")])
+    ]
     cells = []
     for row in rows.to_dict("records"):
         if not any(row[name] for name in ("q10", "q50", "q90")):
