@@ -43,6 +43,8 @@ GROWTH = "pct_yoy"
 CHANGES = {"change": "50", "change_q10": "10", "change_q90": "90"}
 DATED = re.compile(r"\d{5,}")
 """What differs between the names of monthly files of one kind."""
+CACHED = re.compile(r", \d+ of them from the cache")
+"""What of the news depends on the machine, not on the forecast."""
 
 
 @dataclass(frozen=True)
@@ -286,7 +288,8 @@ def _news(request: Request, model: str | None, catalogue: Catalogue, progress: P
         told = news_journey.tell(asked, since, forecasting, progress)
     except ForecastingError as error:
         return None, str(error)
-    return replace(told, stories=tuple(replace(one, title=catalogue[one.series].title) for one in told.stories)), ""
+    stories = tuple(replace(one, title=catalogue[one.series].title) for one in told.stories)
+    return replace(told, stories=stories, told=tuple(CACHED.sub("", line) for line in told.told)), ""
 
 
 def _month_before(request: Request) -> str:

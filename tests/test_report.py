@@ -143,7 +143,10 @@ def test_a_title_with_a_script_in_it_is_text(tmp_path: Path):
     from forecasting import report
 
     request = workflow.Request(data=data, paths=200, model="seasonal_naive")
-    made = html(report.gather(request, "seasonal_naive", news=True), request)
+    gathered = report.gather(request, "seasonal_naive", news=True)
+    assert gathered.news
+    assert any("2 forecasts: " in line for line in gathered.news.told)  # how many were in the cache is no news
+    made = html(gathered, request)
     assert HOSTILE not in made
     assert "&lt;/script&gt;&lt;img" in made
     assert len(re.findall(r"<script\b", made)) == 4  # three of the page, one block of data

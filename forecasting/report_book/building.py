@@ -11,6 +11,8 @@ from forecasting.report import Content
 from forecasting.report_book.sheets import backtest, charts, figures, forecasts, method, scenarios, summary
 from forecasting.workbook import saved
 
+FIRST = 2
+"""Charts on the summary."""
 SHEETS = {
     "Summary": summary.summary,
     "Forecast months": forecasts.months,
@@ -35,8 +37,8 @@ def book(content: Content) -> bytes:
     for name, sheet in sheets.items():
         if name in SHEETS:
             SHEETS[name](sheet, content)
-    charts.first_charts(sheets["Summary"], content, drawn[: min(2, len(content.cards))])
-    charts.charts(sheets["Charts"], content, drawn)
+    charts.first_charts(sheets["Summary"], content, drawn[: min(FIRST, len(content.cards))])
+    charts.every_chart(sheets["Charts"], content, drawn)
     return saved(made)
 
 

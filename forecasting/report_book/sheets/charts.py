@@ -134,7 +134,7 @@ def _from_zero(table: pd.DataFrame) -> bool:
     return bool(len(cells) and 0 <= cells.min() < 0.6 * cells.max())
 
 
-def charts(sheet: Any, content: Content, charts: Sequence[Chart]) -> None:
+def every_chart(sheet: Any, content: Content, charts: Sequence[Chart]) -> None:
     """Two charts side by side, row after row, and no chart on two pages."""
     from openpyxl.worksheet.pagebreak import Break
 

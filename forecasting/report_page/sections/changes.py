@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from forecasting import news
 from forecasting.report import Content
 from forecasting.report_page.elements import Markup, el, number, section, table
@@ -11,8 +9,6 @@ from forecasting.units import scale_of
 
 TOLD = 3
 """Sentences that stand there unfolded."""
-CACHED = re.compile(r", \d+ of them from the cache")
-"""What depends on the machine, not on the forecast."""
 NOISE = "These forecasts end with the quarter and are drawn anew: their medians differ from those above by noise."
 
 
@@ -39,7 +35,7 @@ def what_changed(content: Content) -> Markup:
     return section(
         "changes",
         "What changed since the last forecast",
-        [el("p", CACHED.sub("", line), class_="note") for line in content.news.told],
+        [el("p", line, class_="note") for line in content.news.told],
         el("p", NOISE, class_="note"),
         el("ul", sentences[:TOLD]),
         el("details", el("summary", "In words, every series"), el("ul", sentences)) if len(sentences) > TOLD else None,

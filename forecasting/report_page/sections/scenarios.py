@@ -73,11 +73,8 @@ def _live() -> Markup:
 
 def _as_filed(study: Study, one: Scenario, at: int) -> Markup:
     catalogue = study.baseline.dataset.catalogue
-    rows = study.table
-    rows = rows[
-        (rows["scenario"] == one.name)
-        & rows["kind"].isin([f"{kind}{DIFFERENCE}" for kind in ("quarter", "fiscal_year")])
-    ]
+    rows = study.table[study.table["scenario"] == one.name]
+    rows = rows[rows["kind"].isin([f"{kind}{DIFFERENCE}" for kind in ("quarter", "fiscal_year")])]
     cells = []
     for row in rows.to_dict("records"):
         if not any(row[name] for name in ("q10", "q50", "q90")):
