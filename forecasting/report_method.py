@@ -34,8 +34,8 @@ METHOD = (
         "Which model draws them",
         "The one asked for, else the champion of the group, else the ensemble of"
         f" {len(Ensemble().members)} models ({_listed(Ensemble().members)}). Each of these gives the same share of the"
-        " ensemble's futures. Their common median is its median; around it every quantile is the mean of those of"
-        f" {_listed(Ensemble().spread)}, the lowest and the highest left out.",
+        " ensemble's futures. The median of all of them is its median; its spread around that is, quantile by quantile,"
+        f" the mean of {_listed(Ensemble().spread)} without the lowest and the highest.",
     ),
     Fact(
         "Where the width comes from",
@@ -51,7 +51,7 @@ METHOD = (
     ),
     Fact(
         "What always holds",
-        "What the catalogue declares, in every single future: parts add up to their total, exports and imports to"
+        "In every single future holds what the catalogue declares: parts add up to their total, exports and imports to"
         " trade, and a value is its quantity times its unit price. The median of a total is not the sum of medians, so"
         " that rows of medians need not add up.",
     ),
@@ -69,7 +69,7 @@ METHOD = (
     ),
     Fact(
         "What it cannot know",
-        "A model knows the past. A new law, war or strike, such as a measure that has not been announced, is outside"
-        " every interval; a scenario can assume it.",
+        "A model knows the past. A new law, war or strike, announced or not, is outside every interval; a scenario can"
+        " assume it.",
     ),
 )
