@@ -202,7 +202,8 @@ class _Desk:
         elif formula:
             self._add(target, after - before)
         else:
-            moved = {one: self.cells[one] * factor for one in self.relations.family(target) if one in self.cells}
+            family = sorted(self.relations.family(target))  # a set has another order in every process
+            moved = {one: self.cells[one] * factor for one in family if one in self.cells}
             moved[target] = after
             if (partner := self.relations.partner(target)) and not there.all():
                 begun = np.where(after != before, after * self._per_unit(partner, target), moved[partner])

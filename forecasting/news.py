@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from forecasting.periods import quarter_words
 from forecasting.units import Scale, scale_of
 
 MOST_STANDS = 4
@@ -306,9 +307,3 @@ def ordinal(percent: float) -> str:
 def month_words(month: object) -> str:
     """Aug 2026."""
     return pd.Period(str(month), "M").strftime("%b %Y")
-
-
-def quarter_words(target: str) -> str:
-    """Oct–Dec 2026 of 2026Q4."""
-    quarter = pd.Period(target, freq="Q-DEC")
-    return f"{quarter.asfreq('M', 'start').strftime('%b')}–{quarter.asfreq('M', 'end').strftime('%b %Y')}"

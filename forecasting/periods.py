@@ -26,6 +26,12 @@ def label(period: pd.Period, kind: str) -> str:
     return f"FY{period.year - 1}" if kind == "fiscal_year" else str(period)
 
 
+def quarter_words(quarter: str) -> str:
+    """Oct–Dec 2026 of ``2026Q4``."""
+    year, _, place = quarter.partition("Q")
+    return f"{('Jan–Mar', 'Apr–Jun', 'Jul–Sep', 'Oct–Dec')[int(place) - 1]} {year}"
+
+
 def next_full_quarter_end(cutoff: pd.Period) -> pd.Period:
     """Last month of the first calendar quarter that lies wholly after the cutoff."""
     quarter = (cutoff + 1).asfreq("Q-DEC")

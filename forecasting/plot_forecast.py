@@ -16,6 +16,7 @@ import pandas as pd
 
 from forecasting.catalogue import Catalogue, Series
 from forecasting.errors import DataError
+from forecasting.periods import quarter_words
 from forecasting.plot_layout import (
     BLUE,
     GREY,
@@ -184,11 +185,6 @@ def _quarter_note(rows: pd.DataFrame, unit: str) -> str:
     period, low, middle, high = known.iloc[0][["period", "q10", "q50", "q90"]]
     scale = scale_of(unit, [low, middle, high])
     return f"{quarter_words(period)}: {scale.text(middle)} (80 %: {scale.number(low)} to {scale.number(high)})"
-
-
-def quarter_words(period: object) -> str:
-    year, _, quarter = str(period).partition("Q")
-    return f"{('Jan–Mar', 'Apr–Jun', 'Jul–Sep', 'Oct–Dec')[int(quarter) - 1]} {year}"
 
 
 def header_of(table: pd.DataFrame) -> tuple[str, str]:

@@ -15,11 +15,12 @@ import pandas as pd
 from forecasting.catalogue import Catalogue
 from forecasting.errors import DataError
 from forecasting.forecast import QUANTILE_COLUMNS
-from forecasting.plot_forecast import NOTHING, Pane, by_month, header_of, marks_of, quarter_words, unit_line
+from forecasting.periods import quarter_words
+from forecasting.plot_forecast import NOTHING, Pane, by_month, header_of, marks_of, unit_line
 from forecasting.plot_layout import clean, wrapped
+from forecasting.tables import DIFFERENCE, differences
 from forecasting.units import Scale, scale_of
 
-DIFFERENCE = "-difference"
 # A page for a minister has seven rows; three series are shown even if unchanged.
 MOST_ROWS, FEW = 7, 3
 ZERO = 1e-9  # of the largest baseline value: less is rounding
@@ -59,8 +60,7 @@ class Row:
 
 def scenarios_of(table: pd.DataFrame) -> list[str]:
     baseline, *names = dict.fromkeys(map(str, table["scenario"])) if len(table) else [""]
-    gaps = table[table["kind"].str.endswith(DIFFERENCE)]
-    moving = set(gaps.loc[(gaps["q025"] != 0) | (gaps["q975"] != 0), "scenario"])
+    moving = set(differences(table)["scenario"])
     names = [one for one in names if one in moving] or names
     if not names or not table["kind"].str.endswith(DIFFERENCE).any():
         raise DataError(

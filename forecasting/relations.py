@@ -35,10 +35,11 @@ class Relations:
         Each names the topmost ones, by how many units of the whole one of their units is. The two overlap.
         """
         inside = self.below(series)
-        own = {one for one in inside if series in self._own[one]}
+        own = [one for one in inside if series in self._own[one]]
+        held = [one for one in inside if series not in self._own[one]]
         return tuple(
-            {one: self.above(one)[series] for one in group if not group & self.above(one).keys()}
-            for group in (own, set(inside) - own)
+            {one: self.above(one)[series] for one in group if self.above(one).keys().isdisjoint(group)}
+            for group in (own, held)
         )
 
     def partner(self, series: str) -> str:

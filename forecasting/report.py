@@ -43,6 +43,8 @@ GROWTH = "pct_yoy"
 CHANGES = {"change": "50", "change_q10": "10", "change_q90": "90"}
 DATED = re.compile(r"\d{5,}")
 """What differs between the names of monthly files of one kind."""
+CACHED = re.compile(r", \d+ of them from the cache")
+"""What of the news depends on the machine, not on the forecast."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,16 @@ class Content:
     @property
     def dataset(self) -> Dataset:
         return self.outlook.dataset
+
+    @property
+    def models(self) -> str:
+        """The models of the shown series, by name."""
+        return ", ".join(dict.fromkeys(one.model for one in self.cards))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know of the forecast and of the scenarios, every line once."""
+        return tuple(dict.fromkeys((*self.why, *(self.study.remarks if self.study else ()))))
 
 
 def gather(
@@ -276,7 +288,8 @@ def _news(request: Request, model: str | None, catalogue: Catalogue, progress: P
         told = news_journey.tell(asked, since, forecasting, progress)
     except ForecastingError as error:
         return None, str(error)
-    return replace(told, stories=tuple(replace(one, title=catalogue[one.series].title) for one in told.stories)), ""
+    stories = tuple(replace(one, title=catalogue[one.series].title) for one in told.stories)
+    return replace(told, stories=stories, told=tuple(CACHED.sub("", line) for line in told.told)), ""
 
 
 def _month_before(request: Request) -> str:

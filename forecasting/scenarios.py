@@ -24,7 +24,7 @@ from forecasting.plot_scenario import scenario_figure
 from forecasting.scenario import BASELINE, Assumption, Scenario
 from forecasting.scenario_file import read_scenario
 from forecasting.scenario_ready import Ready, ready
-from forecasting.tables import all_totals, closure, difference_table
+from forecasting.tables import all_totals, closure, difference_table, differences
 from forecasting.toml_table import nearest
 from forecasting.units import scale_of
 from forecasting.workflow import MAX_HORIZON, Cube, Dataset, Outlook, Request
@@ -55,8 +55,7 @@ class Study:
     def _repr_html_(self) -> str:
         """For notebooks: the differences of quarters and fiscal years, and their chart."""
         base, levels = self.baseline, self.table[self.table["unit"] != "pct_yoy"]
-        gaps = levels[levels["kind"].isin(["quarter-difference", "fiscal_year-difference"])]
-        gaps = gaps[(gaps["q025"] != 0) | (gaps["q975"] != 0)]
+        gaps = differences(levels[~levels["kind"].str.startswith("month")])
         title = ", ".join(one.name for one in self.scenarios) or "no scenario"
         head = ("scenario", "series", "period", "difference, median", "80 % interval")
         parts = [notebook.table(head, map(self._difference, gaps.to_dict("records")), words=3)]

@@ -16,6 +16,8 @@ from forecasting.units import conversion
 
 ROUNDING = 1e-9
 """Share of a level below which a difference is none."""
+DIFFERENCE = "-difference"
+"""What the kind of a row of scenario less baseline ends in."""
 
 
 def all_totals(
@@ -109,7 +111,7 @@ def forecast_table(
         {
             "series": table["series"].map(order),
             "growth": table["unit"] == "pct_yoy",
-            "kind": table["kind"].map(lambda kind: KINDS.index(kind.removesuffix("-difference"))),
+            "kind": table["kind"].map(lambda kind: KINDS.index(kind.removesuffix(DIFFERENCE))),
             "period": table["period"],
         }
     )
@@ -123,10 +125,16 @@ def difference_table(
 ) -> pd.DataFrame:
     """Scenario less baseline on the same random numbers, as rows of a forecast table of kind ``month-difference`` …"""
     gaps = {
-        kind: replace(of, kind=f"{kind}-difference", paths=_gap(of.paths, baseline[kind].paths))
+        kind: replace(of, kind=f"{kind}{DIFFERENCE}", paths=_gap(of.paths, baseline[kind].paths))
         for kind, of in kinds.items()
     }
     return forecast_table(forecast, gaps, catalogue)
+
+
+def differences(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of scenario less baseline that are not nothing: whose 95 % interval is more than a zero."""
+    gaps = table[table["kind"].str.endswith(DIFFERENCE)]
+    return gaps[(gaps["q025"] != 0) | (gaps["q975"] != 0)]
 
 
 def _gap(paths: np.ndarray, base: np.ndarray) -> np.ndarray:

@@ -23,10 +23,10 @@ from forecasting.git import git_state
 from forecasting.scenario import Assumption, Scenario, described
 from forecasting.scenarios import CONTRIBUTION_COLUMNS, Study
 from forecasting.store import csv_text
+from forecasting.tables import DIFFERENCE
 from forecasting.tracking_sheet import MOST_SERIES, Metric, Sheet, finite, metric_name, month_end
 from forecasting.units import scale_of
 
-DIFFERENCE = "-difference"
 GROWTH = "pct_yoy"
 MOST_LINES = 20
 """Rows of a table in a run's description; the files hold them all."""

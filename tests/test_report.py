@@ -16,6 +16,7 @@ from report_made import CARS, REQUEST, SERIES, content, page
 
 from forecasting import store, workflow
 from forecasting.report import HEADLINE_COLUMNS, SOURCE_COLUMNS, Content
+from forecasting.report_method import METHOD
 from forecasting.report_page import html, live, specs
 from forecasting.report_page.elements import Markup, data_block, el, interval, number, table
 from forecasting.report_page.words import period_words
@@ -129,6 +130,11 @@ def test_every_number_of_the_headline_is_there(made: Content, written: str):
         assert f"{scale.number(row['q10'])} to {scale.number(row['q90'])}" in written
 
 
+def test_the_method_is_told_in_full(written: str):
+    for fact in METHOD:
+        assert el("h3", fact.title) + el("p", fact.text) in written
+
+
 def test_a_title_with_a_script_in_it_is_text(tmp_path: Path):
     months = pd.period_range("2021-01", periods=60, freq="M")
     rows = [f'"{HOSTILE.replace(chr(34), chr(34) * 2)}",{month},{100 + at % 12}' for at, month in enumerate(months)]
@@ -137,7 +143,10 @@ def test_a_title_with_a_script_in_it_is_text(tmp_path: Path):
     from forecasting import report
 
     request = workflow.Request(data=data, paths=200, model="seasonal_naive")
-    made = html(report.gather(request, "seasonal_naive", news=True), request)
+    gathered = report.gather(request, "seasonal_naive", news=True)
+    assert gathered.news
+    assert any("2 forecasts: " in line for line in gathered.news.told)  # how many were in the cache is no news
+    made = html(gathered, request)
     assert HOSTILE not in made
     assert "&lt;/script&gt;&lt;img" in made
     assert len(re.findall(r"<script\b", made)) == 4  # three of the page, one block of data

@@ -22,6 +22,8 @@ from openpyxl import Workbook, load_workbook
 
 from forecasting import report, report_book
 from forecasting.report import Content
+from forecasting.report_book.layout import HEAD
+from forecasting.report_method import METHOD
 from forecasting.units import in_words
 from forecasting.workbook import NOT_IN_XML, Number, number_format, saved, write_cell, write_text
 from forecasting.workflow import Request
@@ -66,7 +68,7 @@ def same(numbers: Any) -> Any:
     return pytest.approx(numbers, rel=1e-14, abs=0)
 
 
-def table_of(sheet: Any, head: int = report_book.HEAD) -> pd.DataFrame:
+def table_of(sheet: Any, head: int = HEAD) -> pd.DataFrame:
     """The table below a head; no two columns have one name."""
     rows = list(sheet.iter_rows(min_row=head, values_only=True))
     names = [str(one) for one in rows[0]]
@@ -119,7 +121,7 @@ def test_months_are_dates_and_numbers_those_of_the_forecast(content: Content, bo
     assert (100 * table["On a year earlier"]).tolist() == pytest.approx(growth["q50"].tolist())
     falls = content.outlook.totals["month"].probability_of_fall()
     assert table["Chance of a fall"].tolist() == same(falls.T.ravel().tolist())
-    first = book["Forecast months"][f"C{report_book.HEAD + 1}"]
+    first = book["Forecast months"][f"C{HEAD + 1}"]
     assert (first.number_format, first.is_date) == ("yyyy-mm", True)
 
 
@@ -166,8 +168,8 @@ def test_sheets_are_ready_to_read_and_print(content: Content, book: Any) -> None
         assert min(widths) >= 8
     for name in ("Forecast months", "Quarters and fiscal years", "Scenarios", "Data"):
         sheet = book[name]
-        assert sheet.print_title_rows == f"${report_book.HEAD}:${report_book.HEAD}"
-        assert sheet.auto_filter.ref.startswith(f"A{report_book.HEAD}:")
+        assert sheet.print_title_rows == f"${HEAD}:${HEAD}"
+        assert sheet.auto_filter.ref.startswith(f"A{HEAD}:")
 
 
 def charts(book: Any) -> Iterator[Any]:
@@ -189,9 +191,9 @@ def test_charts_are_native_and_drawn_of_the_cells(content: Content, book: Any, m
         found = book[name.strip("'")][cells.replace("$", "")]
         values = [cell[0].value for cell in found] if isinstance(found, tuple) else [found.value]
         assert any(value is not None for value in values), one
-    head = [cell.value for cell in book["Chart data"][report_book.HEAD]]
+    head = [cell.value for cell in book["Chart data"][HEAD]]
     assert head[:5] == ["Month", "published", "median", "lower end", "80 % interval"]
-    table = pd.DataFrame(book["Chart data"].iter_rows(min_row=report_book.HEAD + 1, max_col=5, values_only=True))
+    table = pd.DataFrame(book["Chart data"].iter_rows(min_row=HEAD + 1, max_col=5, values_only=True))
     rows = content.cards[0].forecast
     rows = rows[rows["kind"] == "month"]
     ahead = table.tail(len(rows))
@@ -213,6 +215,12 @@ def test_a_band_below_zero_is_not_stacked(content: Content) -> None:
 def test_without_scenarios_and_backtest_their_sheets_are_left_out(content: Content) -> None:
     plain = load_workbook(io.BytesIO(report_book.book(replace(content, study=None, worlds=None, backtest=None))))
     assert plain.sheetnames == [one for one in SHEETS if one not in ("Scenarios", "Assumptions", "Backtests")]
+
+
+def test_the_method_is_told_in_full(book: Any) -> None:
+    lines = [cell.value for (cell,) in book["Method and sources"].iter_rows(max_col=1)]
+    start = lines.index("Method") + 1
+    assert lines[start : start + len(METHOD)] == [f"{fact.title}. {fact.text}" for fact in METHOD]
 
 
 def test_leaderboard_and_steps_stand_in_the_backtest(content: Content, book: Any) -> None:

@@ -91,7 +91,8 @@ def _view(one: Story) -> Iterator[Any]:
 def _rows(one: Story, scale: Any) -> pd.DataFrame:
     import pandas as pd
 
-    from forecasting.news import month_words, ordinal, quarter_words
+    from forecasting.news import month_words, ordinal
+    from forecasting.periods import quarter_words
 
     rows = [(f"{quarter_words(one.target)} was", "", scale.number(one.before), "", "")]
     rows += [

@@ -14,6 +14,7 @@ import pandas as pd
 from forecasting.cli.terminal import chance, period_words, plain, plain_table
 from forecasting.forecast import COVERAGES
 from forecasting.scenario import BASELINE, NOTHING, RELATIVE, months_in_words
+from forecasting.tables import DIFFERENCE, differences
 from forecasting.units import Scale, percent, scale_of
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def differences_view(
 
     kinds = (*TOTALS, "month") if months else TOTALS
     levels = table[table["unit"] != "pct_yoy"]
-    gaps = levels[levels["kind"].isin([f"{kind}-difference" for kind in kinds])]
-    moved = gaps[(gaps["q025"] != 0) | (gaps["q975"] != 0)]
+    gaps = levels[levels["kind"].isin([f"{kind}{DIFFERENCE}" for kind in kinds])]
+    moved = differences(gaps)
     blocks: list[Any] = []
     for series in dict.fromkeys(moved["series"]):
         one = str(series)
@@ -74,7 +75,7 @@ def _difference_table(series: str, levels: pd.DataFrame, moved: pd.DataFrame, co
     before: object = None
     order = {name: place for place, name in enumerate(dict.fromkeys(moved["scenario"]))}
     for gap in sorted(moved.to_dict("records"), key=lambda row: (_when(row), order[row["scenario"]])):
-        kind = str(gap["kind"]).removesuffix("-difference")
+        kind = str(gap["kind"]).removesuffix(DIFFERENCE)
         base, now = at[BASELINE, kind, gap["period"]], at.get((gap["scenario"], kind, gap["period"]))
         first = (kind, gap["period"]) != before
         before = (kind, gap["period"])
@@ -97,7 +98,7 @@ def _words(kind: str, period: str) -> str:
 
 
 def _when(row: Mapping[Any, Any]) -> tuple[int, str]:
-    return ("quarter", "fiscal_year", "month").index(str(row["kind"]).removesuffix("-difference")), str(row["period"])
+    return ("quarter", "fiscal_year", "month").index(str(row["kind"]).removesuffix(DIFFERENCE)), str(row["period"])
 
 
 def _span(scale: Scale, low: float, high: float) -> str:

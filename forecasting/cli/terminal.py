@@ -18,7 +18,7 @@ import pandas as pd
 
 from forecasting.catalogue import Series
 from forecasting.forecast import COVERAGES
-from forecasting.periods import MONTHS_OF
+from forecasting.periods import MONTHS_OF, quarter_words
 from forecasting.scenario import BASELINE
 from forecasting.units import Scale, percent, say, scale_of
 from forecasting.workflow import SOURCE_LINE
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-QUARTERS = ("Jan–Mar", "Apr–Jun", "Jul–Sep", "Oct–Dec")
 SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 VERDICT_STYLES = {"agrees": "green", "conflicts": "bold red", "untestable": "yellow"}
 MEASURES = {"yoy_pct": ", on a year earlier", "share_pct": ", share"}
@@ -271,8 +270,7 @@ def period_words(row: Mapping[Any, Any]) -> str:
     if kind == "month":
         return _month(period)
     if kind == "quarter":
-        year, _, quarter = period.partition("Q")
-        return f"{QUARTERS[int(quarter) - 1]} {year}{partly}"
+        return f"{quarter_words(period)}{partly}"
     return f"{period} (Apr–Mar){partly}"
 
 

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from forecasting.units import Scale
@@ -97,13 +97,25 @@ def _cell(cell: object, at: int) -> Markup:
     return el("th", str(cell), scope="row") if at == 0 else el("td", str(cell))
 
 
-def chart(name: str, title: str, summary: str, *behind: Child) -> Markup:
-    """A chart's place with its title, what it shows in words, and the table behind it."""
-    return el(
-        "figure",
-        el("figcaption", title, id=f"{name}-title"),
-        el("div", class_="plot", id=name, data_summary=summary),
-        el("p", class_="readout", aria_live="polite"),
-        el("details", el("summary", "Figures behind this chart"), *behind) if behind else None,
-        class_="chart",
-    )
+@dataclass
+class Charts:
+    """Charts by the id of their place."""
+
+    specs: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def place(self, name: str, spec: dict[str, Any], summary: str, *behind: Child) -> Markup:
+        """A chart's place with its title, what it shows in words, and the table behind it."""
+        self.specs[name] = spec
+        return el(
+            "figure",
+            el("figcaption", spec["title"], id=f"{name}-title"),
+            el("div", class_="plot", id=name, data_summary=summary),
+            el("p", class_="readout", aria_live="polite"),
+            el("details", el("summary", "Figures behind this chart"), *behind) if behind else None,
+            class_="chart",
+        )
+
+
+def section(name: str, title: str, *inside: Child) -> Markup:
+    """A part of the page that the navigation leads to."""
+    return el("section", el("h2", title, id=f"{name}-h"), *inside, id=name, aria_labelledby=f"{name}-h")

@@ -7,8 +7,9 @@ import hashlib
 from importlib import resources
 
 from forecasting.report import Content
-from forecasting.report_page import live, sections
-from forecasting.report_page.elements import Markup, data_block, el
+from forecasting.report_page import live
+from forecasting.report_page.elements import Charts, Markup, data_block, el
+from forecasting.report_page.sections import backtest, changes, figures, forecast, method, scenarios
 from forecasting.report_page.words import month_words, period_words
 from forecasting.workflow import Request
 
@@ -27,17 +28,17 @@ NAMES = {
 
 def html(content: Content, request: Request) -> str:
     """The page; the same content gives the same bytes. ``request`` is what the content was gathered with."""
-    charts = sections.Charts()
+    charts = Charts()
     packed = live.payload(content, request)
     carried = _carried(packed)
     parts = {
-        "headline": sections.headline(content, charts),
-        "series": sections.series(content, charts),
-        "scenarios": sections.scenarios(content, carried),
-        "changes": sections.changes(content),
-        "backtest": sections.backtest(content, charts),
-        "data": sections.data(content),
-        "method": sections.method(content, carried),
+        "headline": forecast.next_quarter(content, charts),
+        "series": forecast.every_series(content, charts),
+        "scenarios": scenarios.what_if(content, carried),
+        "changes": changes.what_changed(content),
+        "backtest": backtest.track_record(content, charts),
+        "data": figures.figures(content),
+        "method": method.method(content, carried),
     }
     shown = {name: part for name, part in parts.items() if part is not None}
     scripts = [_static(one) for one in SCRIPTS]
@@ -78,8 +79,9 @@ def _title(content: Content) -> str:
 
 def _made_from(content: Content) -> str:
     last = max(content.outlook.forecast.cutoff)
-    models = ", ".join(dict.fromkeys(card.model for card in content.cards))
-    return f"{len(content.cards)} series, forecast by {models} from figures published until {month_words(last)}."
+    return (
+        f"{len(content.cards)} series, forecast by {content.models} from figures published until {month_words(last)}."
+    )
 
 
 def _carried(packed: dict[str, object]) -> str:

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from forecasting.catalogue import Catalogue
-from forecasting.news import quarter_words
+from forecasting.periods import quarter_words
 from forecasting.report_page.elements import minus
 from forecasting.scenario import RELATIVE, Assumption, months_in_words
 
