@@ -32,6 +32,25 @@ def test_what_only_the_user_can_mend_on_a_disk_is_one_line(
     assert err == f"tradecast: /some/file could not be written or read: {os.strerror(number)}.\n"
 
 
+@pytest.mark.parametrize(
+    "words", [("scenario", "run", "a" * 400), ("backtest", "1" * 400), ("forecast", "--out", f"{'1' * 400}.csv")]
+)
+def test_a_name_that_no_file_can_have_is_one_line(tradecast: Run, words: tuple[str, ...]) -> None:
+    code, out, err = tradecast(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith("tradecast: ")
+    assert err.endswith("could not be written or read: File name too long.\n")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("strange", ["\u202e", "\ud7ff", "\x1b[31m"])
+def test_words_that_move_a_terminal_are_not_repeated_to_it(tradecast: Run, strange: str) -> None:
+    code, _, err = tradecast("data", "check", strange, "b")
+    assert (code, err.count("\n")) == (2, 1)
+    assert strange not in err
+    assert err.rstrip("\n").isprintable()
+
+
 def test_a_file_that_we_lose_ourselves_is_a_traceback(tradecast: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "No such file or directory", "/some/file")

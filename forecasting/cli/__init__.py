@@ -18,9 +18,10 @@ from forecasting.errors import ForecastingError
 UsageMistake: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 DISK_ERRORS = {
-    errno.ENOSPC, errno.EBADF, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE
+    errno.ENOSPC, errno.EBADF, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE,
+    errno.ENAMETOOLONG, errno.ELOOP,
 }  # fmt: skip
-"""What only the user can mend: a full disk, a folder that may not be written, a broken medium."""
+"""What only the user can mend: a full disk, a folder that may not be written, a broken medium, an impossible name."""
 
 app = typer.Typer(
     help="Forecasts of monthly bilateral trade with intervals that cover, from official figures.",
@@ -64,11 +65,11 @@ def main() -> None:
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except ForecastingError as error:
-        code = _say(str(error))
+        code = _say(error)
     except (typer.Abort, KeyboardInterrupt):
         code = 130
     except UsageMistake as error:
-        code = _say(f"{' '.join(error.format_message().split())} See --help.")  # type: ignore[attr-defined]
+        code = _say(ForecastingError(f"{error.format_message()} See --help."))  # type: ignore[attr-defined]
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is wrong.
         discard_output()
@@ -77,13 +78,14 @@ def main() -> None:
         if error.errno not in DISK_ERRORS:
             raise
         what = error.filename if isinstance(error.filename, str) else "The output"
-        code = _say(f"{what} could not be written or read: {error.strerror}.")
+        code = _say(ForecastingError(f"{what} could not be written or read: {error.strerror}."))
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if code == 130:  # what typer answers to Ctrl-C
         print("tradecast: stopped.", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _say(message: str) -> int:
-    print(f"tradecast: {message}", file=sys.stderr)
+def _say(error: ForecastingError) -> int:
+    """One printable line, whatever words of the user's stand in it."""
+    print(f"tradecast: {error}", file=sys.stderr)
     return 2
