@@ -91,7 +91,7 @@ def _by_origin(answer: Answer) -> dict[tuple[pd.Period, str], list[Forecast]]:
 
 
 def _most(whys: Sequence[str], cutoffs: int) -> str:
-    """The last reason, and at how many cutoffs there was one."""
+    """One of the reasons, and at how many cutoffs there was one."""
     return whys[-1] + (f" (at {min(len(whys), cutoffs)} of {cutoffs} cutoffs)" if cutoffs > 1 else "")
 
 
@@ -134,7 +134,7 @@ def _hierarchy_at(
     study: Study, y: pd.DataFrame, parents: Mapping[str, str], units: Mapping[str, str], cutoff: pd.Period
 ) -> Hierarchy:
     able = set(study.able(y, cutoff))
-    parts, untied = _parts(sorted(map(str, y.columns)), parents, able)
+    parts, untied = _parts(set(map(str, y.columns)), parents, able)
     known = y.loc[:cutoff]
     kept: dict[str, tuple[str, ...]] = {}
     rests: dict[str, pd.Series] = {}
@@ -180,12 +180,12 @@ def _left(y: pd.DataFrame, parent: str, parts: Sequence[str]) -> pd.Series:
 
 
 def _parts(
-    series: Sequence[str], parents: Mapping[str, str], able: set[str]
+    series: set[str], parents: Mapping[str, str], able: set[str]
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
     """Parts of each parent that can be forecast, below the nearest ancestor that can; what cannot have parts."""
     parts: dict[str, list[str]] = {}
     untied: dict[str, str] = {}
-    for one in series:
+    for one in sorted(series):
         ancestors, circle = _above(one, parents)
         untied |= dict.fromkeys(circle, "it is a part of itself")
         untied |= {up: "it is not in the same file, or cannot be forecast" for up in ancestors if up not in series}
