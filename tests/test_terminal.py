@@ -295,4 +295,4 @@ def test_importing_is_cheap() -> None:
 def test_plain_text_moves_no_cursor_and_keeps_its_direction() -> None:
     from forecasting.cli.terminal import plain
 
-    assert plain("a\x1b[31m\x07b\nc\u202egpj").plain == "a [31m b\nc gpj"
+    assert plain("a\x1b[31m\x07b\nc\u202egpj\u2028d\xa0e").plain == "a [31m b\nc gpj d\xa0e"

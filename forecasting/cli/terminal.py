@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from forecasting.workflow import Outlook
 
 BLOCKS = "▁▂▃▄▅▆▇█"
+BLANKS = "\n\xa0\u202f\u3000"
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SEVERITY_STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 VERDICT_STYLES = {"agrees": "green", "conflicts": "bold red", "untestable": "yellow"}
@@ -516,7 +517,7 @@ def plain_table(*columns: tuple[str, str], header: bool = True) -> Table:
 
 
 def plain(text: str, style: str = "") -> Text:
-    """Text without markup, control characters but for line breaks, and orders to write from right to left."""
+    """Text without markup, and without any character that moves or turns what stands around it, but for line breaks."""
     from rich.text import Text
 
-    return Text(re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", " ", text), style=style)
+    return Text("".join(one if one.isprintable() or one in BLANKS else " " for one in text), style=style)
