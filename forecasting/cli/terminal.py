@@ -7,7 +7,6 @@ from users' files. rich is imported inside the functions, so that ``--help`` ans
 from __future__ import annotations
 
 import math
-import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
