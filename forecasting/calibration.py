@@ -29,7 +29,7 @@ FEWEST = 60  # past forecasts that make a pool
 FORECASTS_A_CUTOFF = 500.0  # of one pool, that say as much of the tails as one more cutoff does
 _SHRINK_ORIGINS = 8.0
 _CALM_ORIGINS = 6.0
-_WIDEST = 5.0  # factor beyond which an interval says nothing any more
+_WIDEST = 2.0  # factor beyond which past errors tell of a break that the models did not know, not of their usual spread
 _FARTHEST = 1.6  # of the distance to its 97.5 % quantile that any path may keep from the median
 _PAIR_SHRINK = 2.0
 

@@ -61,6 +61,18 @@ def test_no_path_runs_away_however_few_errors_were_seen() -> None:
     assert (np.log(most / np.median(after, axis=0)) <= 1.7 * np.log(high / np.median(after, axis=0)) + 1e-9).all()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_break_that_all_series_shared_at_most_doubles_what_comes_after_it(seed: int) -> None:
+    made, truth = world(12, series=20, too_narrow=1.0, seed=seed)
+    truth.iloc[86:] *= 50.0
+    learned = learned_from(made, truth)
+    before = np.log(np.quantile(made[0].paths, [0.025, 0.1, 0.9, 0.975], axis=0) / np.median(made[0].paths, axis=0))
+    paths = calibrate(made[0], learned, dict.fromkeys(made[0].series, LOG)).paths
+    after = np.log(np.quantile(paths, [0.025, 0.1, 0.9, 0.975], axis=0) / np.median(paths, axis=0))
+    assert (np.abs(after) <= 2.0 * np.abs(before) + 0.02).all()
+    assert np.abs(after).mean() > 1.5 * np.abs(before).mean()
+
+
 def test_forecasts_that_never_missed_still_give_finite_paths() -> None:
     made, truth = world(12, series=1)
     exact = [one.with_paths(np.broadcast_to(truth.loc[one.months].to_numpy(), one.paths.shape).copy()) for one in made]
