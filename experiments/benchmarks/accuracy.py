@@ -116,7 +116,10 @@ def scored_cells(task: Task, peers: pd.DataFrame | None, made: ours.Ours, quarte
         pieces.append(found.drop(columns=[*scoring.QUANTILE_COLUMNS, "point", "actual", "mean of paths"]))
     scored = pd.concat(pieces, ignore_index=True)
     if scored.empty:
-        raise DataError("No cell was forecast by all models: see the failures above, or choose other models.")
+        raise DataError(
+            "No cell can be scored: none was forecast by all models, or no series ever changes on a year earlier"
+            " (see above): choose other models or data."
+        )
     return scored
 
 
