@@ -148,6 +148,20 @@ def test_a_hole_costs_its_cell_and_never_its_series(file, tmp_path):
     assert scored["mase"].notna().all()
 
 
+def test_a_series_that_is_silent_at_one_cutoff_harms_none_of_the_others(file, tmp_path):
+    frame = table({"a": "2020-12", "b": "2020-12"}, months=72)
+    silent_year = (frame["unique_id"] == "b") & frame["ds"].between("2018-11-01", "2019-12-01")
+    task = data.read(file(frame[~silent_year]), H, origins=("2019-12", "2020-06"))
+    assert [task.wanted(one) for one in task.cutoffs] == [("a",), ("a", "b")]
+    made = ours.of_ours(task, ["theta", "boosting"], 50, 0, 1, tmp_path, silent)
+    assert not made.failures
+    assert made.months.groupby(["model", "cutoff"]).size().to_dict() == {
+        (model, cutoff): size
+        for model in ("theta", "boosting")
+        for cutoff, size in (("2019-12", H), ("2020-06", 2 * H))
+    }
+
+
 def test_series_cut_in_different_months_are_cut_together(file):
     frame = table({"a": "2020-12", "b": "2020-12"}, split=True)
     later = (frame["unique_id"] == "b") & (frame["ds"] <= "2020-08-01")

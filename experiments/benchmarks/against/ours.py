@@ -277,7 +277,7 @@ def _raw(part: Forecaster, chunk: Chunk, wanted: Wanted, counts: tuple[int, ...]
     horizon = chunk.task.horizon
     panels = [_known(chunk.task, wanted, cutoff) for cutoff in wanted]
     origins: list[Origin] = [
-        (cutoff, panel.select(series).future(cutoff + horizon), series)
+        (cutoff, panel.future(cutoff + horizon), series)
         for panel, (cutoff, series) in zip(panels, wanted.items(), strict=True)
     ]
     pieces: dict[pd.Period, list[tuple[Forecast, ...]]] = {one: [] for one in wanted}
