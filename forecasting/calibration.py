@@ -29,6 +29,7 @@ FEWEST = 60  # past forecasts that make a pool
 FORECASTS_A_CUTOFF = 500.0  # of one pool, that say as much of the tails as one more cutoff does
 _SHRINK_ORIGINS = 8.0
 _CALM_ORIGINS = 6.0
+_APART = 50.0  # past forecasts that do not overlap, and weigh as much as the belief that the models are right
 _WIDEST = 2.0  # factor beyond which past errors tell of a break that the models did not know, not of their usual spread
 _FARTHEST = 1.6  # of the distance to its 97.5 % quantile that any path may keep from the median
 _PAIR_SHRINK = 2.0
@@ -167,7 +168,7 @@ class _Kind:
         kind = (rows["months_known"] < SHORT_MONTHS).to_numpy() == is_short
         pool = _alike(rows, kind, months_known)
         own, judged = _own_sizes(rows[pool], stretch[pool])
-        table = _pooled(rows[pool], stretch[pool] / judged[:, None], horizon)
+        table = _pooled(rows[pool], stretch[pool] / judged[:, None], horizon) ** _trust(rows[pool])
         cutoffs = rows.loc[pool, "cutoff"].nunique()
         made = _forecasts(rows[pool])
         return cls(_calm_tails(table, max(cutoffs, made / FORECASTS_A_CUTOFF)), own, cutoffs, made)
@@ -189,6 +190,16 @@ def _alike(rows: pd.DataFrame, kind: np.ndarray, now: Sequence[int]) -> np.ndarr
 def _forecasts(rows: pd.DataFrame) -> int:
     """Series times the cutoffs that each was forecast from."""
     return int(rows.groupby("series")["cutoff"].nunique().sum())
+
+
+def _trust(rows: pd.DataFrame) -> float:
+    """How far past forecasts (N rows) are believed against the models (0 to 1): by how many do not overlap.
+
+    One break is in every forecast that reaches over it: twelve cutoffs in three years, a year ahead, are about four.
+    """
+    cutoffs = rows["cutoff"].map(lambda month: month.ordinal).groupby(rows["series"])
+    windows = np.minimum(cutoffs.nunique(), 1.0 + (cutoffs.max() - cutoffs.min()) / rows["step"].max())
+    return float(windows.sum() / (windows.sum() + _APART))
 
 
 def _measured(rows: pd.DataFrame, transforms: Mapping[str, Transform]) -> tuple[np.ndarray, np.ndarray]:

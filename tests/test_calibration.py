@@ -41,7 +41,7 @@ def learned_from(made: list[Forecast], truth: pd.DataFrame):
 
 @pytest.mark.parametrize("too_narrow", [0.5, 1.0, 2.0])
 def test_calibrated_coverage_on_an_invented_panel(too_narrow: float) -> None:
-    made, truth = world(24, series=40, too_narrow=too_narrow)
+    made, truth = world(24, series=150, too_narrow=too_narrow)
     learned = learned_from(made, truth)
     fresh, later = world(40, series=40, too_narrow=too_narrow, seed=1)
     for percent in (80, 95):
@@ -71,6 +71,13 @@ def test_a_break_that_all_series_shared_at_most_doubles_what_comes_after_it(seed
     after = np.log(np.quantile(paths, [0.025, 0.1, 0.9, 0.975], axis=0) / np.median(paths, axis=0))
     assert (np.abs(after) <= 2.0 * np.abs(before) + 0.02).all()
     assert np.abs(after).mean() > 1.5 * np.abs(before).mean()
+
+
+@pytest.mark.parametrize(("series", "factor"), [(1, 1.1), (20, 1.5), (400, 1.9)])
+def test_the_fewer_forecasts_do_not_overlap_the_less_they_change(series: int, factor: float) -> None:
+    """Half the spread of the truth: the factor goes from one to two with the number of series, not of cutoffs."""
+    table = learned_from(*world(12, series=series)).factors["s0"]
+    assert table[:, 1].mean() == pytest.approx(factor, abs=0.15)
 
 
 def test_forecasts_that_never_missed_still_give_finite_paths() -> None:
