@@ -33,6 +33,7 @@ _APART = 50.0  # past forecasts that do not overlap, and weigh as much as the be
 _WIDEST = 2.0  # factor beyond which past errors tell of a break that the models did not know, not of their usual spread
 _FARTHEST = 1.6  # of the distance to its 97.5 % quantile that any path may keep from the median
 _PAIR_SHRINK = 2.0
+_NO_WIDTH = 1e-6  # of the median: less is rounding
 
 
 def error_rows(forecast: Forecast, actual: pd.DataFrame) -> pd.DataFrame:
@@ -108,13 +109,15 @@ def learn(
         )
     stretch, scores = _measured(rows, transforms)
     origins = rows.groupby("series")["cutoff"].nunique().to_dict()
+    telling = _telling(rows)
     factors: dict[str, np.ndarray] = {}
     widened = set()
     for is_short in (True, False):
         members = [one for one in series if (months_known[one] < SHORT_MONTHS) is is_short]
         if not members:
             continue
-        kind = _Kind.of(rows, stretch, is_short, [months_known[one] for one in members], horizon)
+        known = [months_known[one] for one in members]
+        kind = _Kind.of(rows[telling], stretch[telling], is_short, known, horizon)
         for one in members:
             backing = kind.backing(origins.get(one, 0))
             factors[one] = _widened(_increasing(kind.own.get(one, 1.0) * kind.table), backing)
@@ -144,10 +147,12 @@ def learn_strata(
     if rows.empty:
         return Strata(nothing, nothing)
     stretch, _ = _measured(rows, transforms)
+    telling = _telling(rows)
     found = []
     for is_short in (True, False):
         months = [count for count in months_known.values() if (count < SHORT_MONTHS) is is_short]
-        kind = _Kind.of(rows, stretch, is_short, months or [0 if is_short else SHORT_MONTHS], horizon)
+        known = months or [0 if is_short else SHORT_MONTHS]
+        kind = _Kind.of(rows[telling], stretch[telling], is_short, known, horizon)
         found.append(_widened(_increasing(kind.table), kind.backing(0)))
     return Strata(found[0], found[1])
 
@@ -200,6 +205,16 @@ def _trust(rows: pd.DataFrame) -> float:
     cutoffs = rows["cutoff"].map(lambda month: month.ordinal).groupby(rows["series"])
     windows = np.minimum(cutoffs.nunique(), 1.0 + (cutoffs.max() - cutoffs.min()) / rows["step"].max())
     return float(windows.sum() / (windows.sum() + _APART))
+
+
+def _telling(rows: pd.DataFrame) -> np.ndarray:
+    """Which rows (N) say how wide an interval should be: those that had one; all, if none did.
+
+    A series that never changes is forecast without spread, and right: that would make all others narrower.
+    """
+    width = (rows["q975"] - rows["q025"]).to_numpy()
+    spread = width > _NO_WIDTH * rows["q50"].abs().to_numpy()
+    return spread if spread.any() else np.ones(len(rows), dtype=bool)
 
 
 def _measured(rows: pd.DataFrame, transforms: Mapping[str, Transform]) -> tuple[np.ndarray, np.ndarray]:

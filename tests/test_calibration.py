@@ -80,6 +80,17 @@ def test_the_fewer_forecasts_do_not_overlap_the_less_they_change(series: int, fa
     assert table[:, 1].mean() == pytest.approx(factor, abs=0.15)
 
 
+@pytest.mark.parametrize("level", [0.0, 5.0])
+def test_series_that_never_change_teach_the_others_nothing(level: float) -> None:
+    made, truth = world(12, series=20)
+    still = [f"s{at}" for at in range(10)]
+    flat = truth.copy()
+    flat[still] = level
+    exact = [one.with_paths(np.where(np.arange(20) < 10, level, one.paths)) for one in made]
+    others = [one.select(tuple(f"s{at}" for at in range(10, 20))) for one in made]
+    assert np.allclose(learned_from(exact, flat).factors["s15"], learned_from(others, truth).factors["s15"])
+
+
 def test_forecasts_that_never_missed_still_give_finite_paths() -> None:
     made, truth = world(12, series=1)
     exact = [one.with_paths(np.broadcast_to(truth.loc[one.months].to_numpy(), one.paths.shape).copy()) for one in made]
