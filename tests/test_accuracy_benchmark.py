@@ -182,6 +182,26 @@ def test_series_that_are_not_forecast_or_not_scored_are_said(file):
     assert "1 series never change on a year earlier, such as flat" in said
 
 
+def test_a_cutoff_from_which_nothing_can_be_scored_is_said(file):
+    task = data.read(file(table({"a": "2020-12"})), H, origins=("2020-03", "2030-01"))
+    assert "from 2030-01" in task.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--horizon", "0"), "0 is not a whole number from 1 on"),
+        (("--horizon", "6", "--every", "x"), "x is not a whole number from 1 on"),
+        (("--horizon", "6", "--origins", "20x"), "20x is not a month such as 2019-12"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(asked, said, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["accuracy.py", "--dataset", "set.parquet", *asked])
+    with pytest.raises(SystemExit, match="2"):
+        accuracy.arguments()
+    assert said in capsys.readouterr().err
+
+
 def test_cells_that_are_no_number_count_as_missing_and_are_said(file):
     frame = table({"a": "2020-12"})
     frame["y"] = frame["y"].astype(str).where(frame.index != 10, "…")

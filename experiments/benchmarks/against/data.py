@@ -80,6 +80,8 @@ def _not_scored(task: Task) -> list[str]:
     """Which series no model is asked for, and which cannot be scored."""
     here = set().union(*(task.wanted(cutoff) for cutoff in task.cutoffs))
     remarks = []
+    if idle := [str(cutoff) for cutoff in task.cutoffs if not task.wanted(cutoff)]:
+        remarks.append(f"Nothing can be forecast and scored from {', '.join(idle)}: too early, or too late")
     if left := [one for one in task.series if one not in here]:
         remarks.append(
             f"{len(left)} of {len(task.series)} series are not forecast, such as {left[0]}: they need {LEAST_MONTHS}"
