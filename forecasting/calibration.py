@@ -29,7 +29,7 @@ FEWEST = 60  # past forecasts that make a pool
 FORECASTS_A_CUTOFF = 500.0  # of one pool, that say as much of the tails as one more cutoff does
 _SHRINK_ORIGINS = 8.0
 _CALM_ORIGINS = 6.0
-_APART = 50.0  # past forecasts that do not overlap, and weigh as much as the belief that the models are right
+_PRIOR = 50.0  # past forecasts that do not overlap, and weigh as much as the belief that the models are right
 _WIDEST = 2.0  # factor beyond which past errors tell of a break that the models did not know, not of their usual spread
 _FARTHEST = 1.6  # of the distance to its 97.5 % quantile that any path may keep from the median
 _PAIR_SHRINK = 2.0
@@ -173,7 +173,9 @@ class _Kind:
         kind = (rows["months_known"] < SHORT_MONTHS).to_numpy() == is_short
         pool = _alike(rows, kind, months_known)
         own, judged = _own_sizes(rows[pool], stretch[pool])
-        table = _pooled(rows[pool], stretch[pool] / judged[:, None], horizon) ** _trust(rows[pool])
+        trust = _trust(rows[pool])
+        table = _pooled(rows[pool], stretch[pool] / judged[:, None], horizon) ** trust
+        own = {one: size**trust for one, size in own.items()}
         cutoffs = rows.loc[pool, "cutoff"].nunique()
         made = _forecasts(rows[pool])
         return cls(_calm_tails(table, max(cutoffs, made / FORECASTS_A_CUTOFF)), own, cutoffs, made)
@@ -198,13 +200,22 @@ def _forecasts(rows: pd.DataFrame) -> int:
 
 
 def _trust(rows: pd.DataFrame) -> float:
-    """How far past forecasts (N rows) are believed against the models (0 to 1): by how many do not overlap.
+    """How far past forecasts (N rows) are believed against the models (0 to 1): by how many do not overlap."""
+    cutoffs, reach = _ordinals(rows), int(rows["step"].max())
+    count = sum(_apart(cutoffs[at], reach) for at in rows.groupby("series").indices.values())
+    return count / (count + _PRIOR)
+
+
+def _ordinals(rows: pd.DataFrame) -> np.ndarray:
+    return np.asarray(rows["cutoff"].map(lambda month: month.ordinal).to_numpy())
+
+
+def _apart(cutoffs: np.ndarray, reach: int) -> float:
+    """How many forecasts of ``reach`` months from these cutoffs (ordinals) do not overlap.
 
     One break is in every forecast that reaches over it: twelve cutoffs in three years, a year ahead, are about four.
     """
-    cutoffs = rows["cutoff"].map(lambda month: month.ordinal).groupby(rows["series"])
-    windows = np.minimum(cutoffs.nunique(), 1.0 + (cutoffs.max() - cutoffs.min()) / rows["step"].max())
-    return float(windows.sum() / (windows.sum() + _APART))
+    return float(min(len(np.unique(cutoffs)), 1.0 + np.ptp(cutoffs) / reach))
 
 
 def _telling(rows: pd.DataFrame) -> np.ndarray:
@@ -245,7 +256,7 @@ def _own_sizes(rows: pd.DataFrame, stretch: np.ndarray) -> tuple[dict[str, float
     """
     squares = np.minimum(stretch[:, list(COVERAGES).index(80)], 4.0) ** 2
     typical = float(np.sqrt(squares.mean())) or 1.0
-    cutoffs = rows["cutoff"].map(lambda month: month.ordinal).to_numpy()
+    cutoffs = _ordinals(rows)
     reach = int(rows["step"].max())
     own: dict[str, float] = {}
     judged = np.ones(len(rows))
