@@ -29,9 +29,11 @@ FEWEST = 60  # past forecasts that make a pool
 FORECASTS_A_CUTOFF = 500.0  # of one pool, that say as much of the tails as one more cutoff does
 _SHRINK_ORIGINS = 8.0
 _CALM_ORIGINS = 6.0
-_WIDEST = 5.0  # factor beyond which an interval says nothing any more
+_PRIOR = 50.0  # past forecasts that do not overlap, and weigh as much as the belief that the models are right
+_WIDEST = 2.0  # factor beyond which past errors tell of a break that the models did not know, not of their usual spread
 _FARTHEST = 1.6  # of the distance to its 97.5 % quantile that any path may keep from the median
 _PAIR_SHRINK = 2.0
+_NO_WIDTH = 1e-6  # of the median: less is rounding
 
 
 def error_rows(forecast: Forecast, actual: pd.DataFrame) -> pd.DataFrame:
@@ -107,13 +109,15 @@ def learn(
         )
     stretch, scores = _measured(rows, transforms)
     origins = rows.groupby("series")["cutoff"].nunique().to_dict()
+    telling = _telling(rows)
     factors: dict[str, np.ndarray] = {}
     widened = set()
     for is_short in (True, False):
         members = [one for one in series if (months_known[one] < SHORT_MONTHS) is is_short]
         if not members:
             continue
-        kind = _Kind.of(rows, stretch, is_short, [months_known[one] for one in members], horizon)
+        known = [months_known[one] for one in members]
+        kind = _Kind.of(rows[telling], stretch[telling], is_short, known, horizon)
         for one in members:
             backing = kind.backing(origins.get(one, 0))
             factors[one] = _widened(_increasing(kind.own.get(one, 1.0) * kind.table), backing)
@@ -143,10 +147,12 @@ def learn_strata(
     if rows.empty:
         return Strata(nothing, nothing)
     stretch, _ = _measured(rows, transforms)
+    telling = _telling(rows)
     found = []
     for is_short in (True, False):
         months = [count for count in months_known.values() if (count < SHORT_MONTHS) is is_short]
-        kind = _Kind.of(rows, stretch, is_short, months or [0 if is_short else SHORT_MONTHS], horizon)
+        known = months or [0 if is_short else SHORT_MONTHS]
+        kind = _Kind.of(rows[telling], stretch[telling], is_short, known, horizon)
         found.append(_widened(_increasing(kind.table), kind.backing(0)))
     return Strata(found[0], found[1])
 
@@ -167,7 +173,9 @@ class _Kind:
         kind = (rows["months_known"] < SHORT_MONTHS).to_numpy() == is_short
         pool = _alike(rows, kind, months_known)
         own, judged = _own_sizes(rows[pool], stretch[pool])
-        table = _pooled(rows[pool], stretch[pool] / judged[:, None], horizon)
+        trust = _trust(rows[pool])
+        table = _pooled(rows[pool], stretch[pool] / judged[:, None], horizon) ** trust
+        own = {one: size**trust for one, size in own.items()}
         cutoffs = rows.loc[pool, "cutoff"].nunique()
         made = _forecasts(rows[pool])
         return cls(_calm_tails(table, max(cutoffs, made / FORECASTS_A_CUTOFF)), own, cutoffs, made)
@@ -189,6 +197,35 @@ def _alike(rows: pd.DataFrame, kind: np.ndarray, now: Sequence[int]) -> np.ndarr
 def _forecasts(rows: pd.DataFrame) -> int:
     """Series times the cutoffs that each was forecast from."""
     return int(rows.groupby("series")["cutoff"].nunique().sum())
+
+
+def _trust(rows: pd.DataFrame) -> float:
+    """How far past forecasts (N rows) are believed against the models (0 to 1): by how many do not overlap."""
+    cutoffs, reach = _ordinals(rows), int(rows["step"].max())
+    count = sum(_apart(cutoffs[at], reach) for at in rows.groupby("series").indices.values())
+    return count / (count + _PRIOR)
+
+
+def _ordinals(rows: pd.DataFrame) -> np.ndarray:
+    return np.asarray(rows["cutoff"].map(lambda month: month.ordinal).to_numpy())
+
+
+def _apart(cutoffs: np.ndarray, reach: int) -> float:
+    """How many forecasts of ``reach`` months from these cutoffs (ordinals) do not overlap.
+
+    One break is in every forecast that reaches over it: twelve cutoffs in three years, a year ahead, are about four.
+    """
+    return float(min(len(np.unique(cutoffs)), 1.0 + np.ptp(cutoffs) / reach))
+
+
+def _telling(rows: pd.DataFrame) -> np.ndarray:
+    """Which rows (N) say how wide an interval should be: those that had one; all, if none did.
+
+    A series that never changes is forecast without spread, and right: that would make all others narrower.
+    """
+    width = (rows["q975"] - rows["q025"]).to_numpy()
+    spread = width > _NO_WIDTH * rows["q50"].abs().to_numpy()
+    return spread if spread.any() else np.ones(len(rows), dtype=bool)
 
 
 def _measured(rows: pd.DataFrame, transforms: Mapping[str, Transform]) -> tuple[np.ndarray, np.ndarray]:
@@ -219,7 +256,7 @@ def _own_sizes(rows: pd.DataFrame, stretch: np.ndarray) -> tuple[dict[str, float
     """
     squares = np.minimum(stretch[:, list(COVERAGES).index(80)], 4.0) ** 2
     typical = float(np.sqrt(squares.mean())) or 1.0
-    cutoffs = rows["cutoff"].map(lambda month: month.ordinal).to_numpy()
+    cutoffs = _ordinals(rows)
     reach = int(rows["step"].max())
     own: dict[str, float] = {}
     judged = np.ones(len(rows))

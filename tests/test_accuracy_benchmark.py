@@ -66,12 +66,12 @@ def test_series_that_end_apart_are_put_on_one_clock_in_their_own_order(file):
         assert task.y[one].to_numpy() == pytest.approx(frame[frame["unique_id"] == one]["y"].to_numpy())
 
 
-def test_rolling_cutoffs_leave_the_whole_horizon_known(file):
-    task = data.read(file(table({"a": "2020-12", "b": "2020-10"}, months=90)), H, years=2, step=3)
+def test_rolling_cutoffs_leave_the_whole_horizon_known_for_some_series(file):
+    task = data.read(file(table({"a": "2020-12", "b": "2020-05", "c": "2020-10"}, months=90)), H, years=2, step=3)
     assert len(task.cutoffs) == 8
     assert str(task.cutoffs[-1]) == "2020-06"
-    assert task.wanted(task.cutoffs[-1]) == ("a",)
-    assert task.wanted(task.cutoffs[-2]) == ("a", "b")
+    assert task.wanted(task.cutoffs[-1]) == ("a", "c")
+    assert task.wanted(task.cutoffs[-2]) == ("a", "b", "c")
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,16 @@ def test_rolling_cutoffs_leave_the_whole_horizon_known(file):
         (lambda one: pd.concat([one, one.tail(1)]), "two values of a for 2020-12"),
         (lambda one: one.tail(20), "no series has 25 months"),
         (lambda one: one.assign(split="train"), "0 months of split test"),
+        (lambda one: one.assign(split=["test"] * H + ["train"] * (60 - H)), "test comes last"),
+        (lambda one: one.assign(split=["train"] * (59 - H) + ["test"] * (H + 1)), "7 months of split test"),
+        (lambda one: one.assign(unique_id=one["unique_id"].where(one.index != 3)), "no unique_id in row 4"),
+        (lambda one: one.assign(ds=one["ds"].where(one.index != 3)), "no ds in row 4"),
+        (lambda one: one.assign(ds=range(60)), "row 1: .* is not a month"),
+        (lambda one: one.assign(y=one["y"].where(one.index != 3, np.inf)), "infinite value of a for 2016-04"),
+        (lambda one: one.assign(y="x"), "no number"),
+        (lambda one: one.iloc[:0], "no number"),
+        (lambda one: one[one.index % 3 == 0], "a value every 3 months"),
+        (lambda one: pd.concat([one, one.assign(unique_id="b").iloc[:-1]]).assign(t="x"), "Column t"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_one_line(file, change, said):
@@ -91,6 +101,105 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(file, change, said):
 def test_a_data_set_that_is_not_there_is_said(tmp_path):
     with pytest.raises(DataError, match="no data set"):
         data.read(tmp_path / "none.parquet", H)
+
+
+def test_another_kind_of_file_is_refused(tmp_path):
+    (tmp_path / "set.parquet").write_text("unique_id,ds,y")
+    with pytest.raises(DataError, match=r"set.parquet is no parquet file"):
+        data.read(tmp_path / "set.parquet", H)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda ds: ds.dt.tz_localize("Europe/Moscow"),
+        lambda ds: (ds + pd.offsets.MonthEnd(0)).dt.tz_localize("America/New_York"),
+        lambda ds: ds.dt.date,
+        lambda ds: ds.dt.to_period("M"),
+        lambda ds: ds.dt.strftime("%d/%m/%Y"),
+        lambda ds: ds.dt.strftime("%Y%m"),
+        lambda ds: ds.dt.strftime("%Y%m").astype(int),
+    ],
+)
+def test_a_month_may_be_written_in_any_usual_way(file, written):
+    frame = table({"a": "2020-12", "b": "2020-12"})
+    expected = data.read(file(frame), H)
+    got = data.read(file(frame.assign(ds=written(frame["ds"]))), H)
+    pd.testing.assert_frame_equal(got.y, expected.y)
+
+
+def test_a_hole_costs_its_cell_and_never_its_series(file, tmp_path):
+    """In the test months, and in the last month before them: a forecast of 2020-09 is one of 2020-09."""
+    frame = table({"a": "2020-12", "b": "2020-12", "c": "2020-12"}, split=True)
+    lost = ((frame["unique_id"] == "a") & (frame["ds"] == "2020-12-01")) | (
+        (frame["unique_id"] == "b") & (frame["ds"] >= "2020-05-01") & (frame["split"] == "train")
+    )
+    frame["y"] = np.where(frame["ds"].dt.month == 9, 1_000.0, frame["y"])
+    task = data.read(file(frame.assign(y=frame["y"].where(~lost))), H)
+    assert task.dated
+    assert task.wanted(task.cutoffs[0]) == ("a", "b", "c")
+    assert others.asked(task).groupby("unique_id")["ds"].max().nunique() == 1
+    made = ours.of_ours(task, ["theta"], 100, 0, 1, tmp_path, silent)
+    assert made.months.groupby("unique_id")["h"].apply(list).to_dict() == {one: list(range(1, H + 1)) for one in "abc"}
+    largest = made.months.loc[made.months.groupby("unique_id")["point"].idxmax()]
+    assert set(largest["h"]) == {3}
+    scored = accuracy.scored_cells(task, None, made)
+    assert scored.groupby("unique_id")["h"].size().to_dict() == {"a": H - 1, "b": H, "c": H}
+    assert scored["mase"].notna().all()
+
+
+def test_a_series_that_is_silent_at_one_cutoff_harms_none_of_the_others(file, tmp_path, monkeypatch):
+    monkeypatch.setattr(ours, "FEWEST_CHUNKS", 1)
+    frame = table({"a": "2020-12", "b": "2020-12"}, months=72)
+    silent_year = (frame["unique_id"] == "b") & frame["ds"].between("2018-11-01", "2019-12-01")
+    task = data.read(file(frame[~silent_year]), H, origins=("2019-12", "2020-06"))
+    assert [task.wanted(one) for one in task.cutoffs] == [("a",), ("a", "b")]
+    made = ours.of_ours(task, ["theta", "boosting"], 50, 0, 1, tmp_path, silent)
+    assert not made.failures
+    assert made.months.groupby(["model", "cutoff"]).size().to_dict() == {
+        (model, cutoff): size
+        for model in ("theta", "boosting")
+        for cutoff, size in (("2019-12", H), ("2020-06", 2 * H))
+    }
+
+
+def test_series_cut_in_different_months_are_cut_together(file):
+    frame = table({"a": "2020-12", "b": "2020-12"}, split=True)
+    later = (frame["unique_id"] == "b") & (frame["ds"] <= "2020-08-01")
+    task = data.read(file(frame.assign(split=frame["split"].where(~later, "train"))), H)
+    assert not task.dated
+    cutoff = task.cutoffs[0]
+    assert task.y["b"].loc[cutoff + 1 :].notna().sum() == 4
+    expected = frame[(frame["unique_id"] == "b") & later]["y"].to_numpy()
+    assert task.y["b"].loc[:cutoff].dropna().to_numpy() == pytest.approx(expected)
+
+
+def test_series_that_are_not_forecast_or_not_scored_are_said(file):
+    frame = pd.concat([table({"a": "2020-12", "flat": "2020-12"}), table({"brief": "2020-12"}, months=24)])
+    frame["y"] = frame["y"].where(frame["unique_id"] != "flat", 5.0)
+    said = " ".join(data.read(file(frame), H).remarks)
+    assert "1 of 3 series are not forecast, such as brief" in said
+    assert "1 series never change on a year earlier, such as flat" in said
+
+
+def test_a_cutoff_from_which_nothing_can_be_scored_is_said(file):
+    task = data.read(file(table({"a": "2020-12"})), H, origins=("2020-03", "2030-01"))
+    assert "from 2030-01" in task.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--horizon", "0"), "0 is not a whole number from 1 on"),
+        (("--horizon", "6", "--every", "x"), "x is not a whole number from 1 on"),
+        (("--horizon", "6", "--origins", "20x"), "20x is not a month such as 2019-12"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(asked, said, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["accuracy.py", "--dataset", "set.parquet", *asked])
+    with pytest.raises(SystemExit, match="2"):
+        accuracy.arguments()
+    assert said in capsys.readouterr().err
 
 
 def test_cells_that_are_no_number_count_as_missing_and_are_said(file):
@@ -104,6 +213,9 @@ def test_cells_that_are_no_number_count_as_missing_and_are_said(file):
 def test_naive2_of_a_pure_season_repeats_it_and_of_none_repeats_the_last_value():
     season = np.array([1.0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
     assert data.naive2(np.tile(season, 6), 14) == pytest.approx(np.r_[season, season[:2]])
+    holed = np.tile(season, 6)
+    holed[[20, 33]] = np.nan
+    assert data.naive2(holed, 14) == pytest.approx(np.r_[season, season[:2]], rel=0.02)
     walk = 100 + np.cumsum(np.random.default_rng(3).normal(size=72))
     assert data.naive2(walk, 3) == pytest.approx(np.full(3, walk[-1]))
 

@@ -41,7 +41,7 @@ def learned_from(made: list[Forecast], truth: pd.DataFrame):
 
 @pytest.mark.parametrize("too_narrow", [0.5, 1.0, 2.0])
 def test_calibrated_coverage_on_an_invented_panel(too_narrow: float) -> None:
-    made, truth = world(24, series=40, too_narrow=too_narrow)
+    made, truth = world(24, series=150, too_narrow=too_narrow)
     learned = learned_from(made, truth)
     fresh, later = world(40, series=40, too_narrow=too_narrow, seed=1)
     for percent in (80, 95):
@@ -59,6 +59,36 @@ def test_no_path_runs_away_however_few_errors_were_seen() -> None:
     after = calibrate(made[0], learned_from(made, truth), dict.fromkeys(made[0].series, LOG)).paths
     high, most = np.quantile(after, 0.975, axis=0), after.max(axis=0)
     assert (np.log(most / np.median(after, axis=0)) <= 1.7 * np.log(high / np.median(after, axis=0)) + 1e-9).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_break_that_all_series_shared_at_most_doubles_what_comes_after_it(seed: int) -> None:
+    made, truth = world(12, series=20, too_narrow=1.0, seed=seed)
+    truth.iloc[86:] *= 50.0
+    learned = learned_from(made, truth)
+    before = np.log(np.quantile(made[0].paths, [0.025, 0.1, 0.9, 0.975], axis=0) / np.median(made[0].paths, axis=0))
+    paths = calibrate(made[0], learned, dict.fromkeys(made[0].series, LOG)).paths
+    after = np.log(np.quantile(paths, [0.025, 0.1, 0.9, 0.975], axis=0) / np.median(paths, axis=0))
+    assert (np.abs(after) <= 2.0 * np.abs(before) + 0.02).all()
+    assert np.abs(after).mean() > 1.5 * np.abs(before).mean()
+
+
+@pytest.mark.parametrize(("series", "factor"), [(1, 1.1), (20, 1.5), (400, 1.9)])
+def test_the_fewer_forecasts_do_not_overlap_the_less_they_change(series: int, factor: float) -> None:
+    """Half the spread of the truth: the factor goes from one to two with the number of series, not of cutoffs."""
+    table = learned_from(*world(12, series=series)).factors["s0"]
+    assert table[:, 1].mean() == pytest.approx(factor, abs=0.15)
+
+
+@pytest.mark.parametrize("level", [0.0, 5.0])
+def test_series_that_never_change_teach_the_others_nothing(level: float) -> None:
+    made, truth = world(12, series=20)
+    still = [f"s{at}" for at in range(10)]
+    flat = truth.copy()
+    flat[still] = level
+    exact = [one.with_paths(np.where(np.arange(20) < 10, level, one.paths)) for one in made]
+    others = [one.select(tuple(f"s{at}" for at in range(10, 20))) for one in made]
+    assert np.allclose(learned_from(exact, flat).factors["s15"], learned_from(others, truth).factors["s15"])
 
 
 def test_forecasts_that_never_missed_still_give_finite_paths() -> None:

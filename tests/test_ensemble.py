@@ -76,7 +76,7 @@ def test_members_that_agree_are_repeated(chosen: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("paths", [2000, 1001])
 def test_each_cell_is_what_a_loop_over_cells_makes(paths: int) -> None:
-    """To the last bit, where paths are equal, where some are zero and where all are known."""
+    """To the last bit, where paths are equal, where zero is likely and where all are known."""
     rng = np.random.default_rng(7)
     made = [one.with_paths(one.paths[rng.integers(0, 30, len(one.paths))]) for one in members(4)]
     made = [one.with_paths(np.maximum(one.paths - 90.0, 0.0)) for one in made]
@@ -94,4 +94,17 @@ def test_each_cell_is_what_a_loop_over_cells_makes(paths: int) -> None:
         expected = np.empty(paths)
         share = place - below
         expected[np.argsort(here, kind="stable")] = (1 - share) * quantiles[below] + share * quantiles[below + 1]
-        np.testing.assert_array_equal(got[(slice(None), *cell)], here if here.min() == here.max() else expected)
+        stays = here.min() == here.max() or np.sort(here)[int(0.025 * paths)] == 0
+        np.testing.assert_array_equal(got[(slice(None), *cell)], here if stays else expected)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1_000), shares=st.lists(st.floats(0.3, 0.7), min_size=5, max_size=5))
+def test_where_often_nothing_happens_the_pool_stays_as_it_is(seed: int, shares: list[float]) -> None:
+    """Orders of spare parts: members disagree whether the median is nothing; intervals neither vanish nor explode."""
+    rng = np.random.default_rng(seed)
+    made = [
+        one.with_paths(np.where(rng.random(one.paths.shape) < share, 0.0, one.paths))
+        for one, share in zip(members(seed), shares, strict=True)
+    ]
+    assert (Ensemble().combine(made, 2000).paths == pooled(made)).all()

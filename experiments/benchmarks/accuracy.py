@@ -47,7 +47,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, required=True)
-    parser.add_argument("--horizon", type=int, required=True)
+    parser.add_argument("--horizon", type=at_least_one, required=True)
     parser.add_argument(
         "--models", nargs="*", default=list(MODELS), help=f"of {', '.join(MODELS)} and tradecast's others"
     )
@@ -55,10 +55,12 @@ def arguments() -> argparse.Namespace:
         "--peers", nargs="*", default=list(PEERS), help=f"of {', '.join(PEERS)}, or any of statsforecast"
     )
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter in which the peers are installed")
-    parser.add_argument("--every", type=int, default=1, help="only every so many-th series")
+    parser.add_argument("--every", type=at_least_one, default=1, help="only every so many-th series")
     parser.add_argument("--rolling", type=years, help="origins of the last years, such as 6y")
-    parser.add_argument("--step", type=int, default=3, help="months from one rolling origin to the next")
-    parser.add_argument("--origins", nargs="*", default=[], help="these cutoffs instead, such as 2019-12 2021-12")
+    parser.add_argument("--step", type=at_least_one, default=3, help="months from one rolling origin to the next")
+    parser.add_argument(
+        "--origins", nargs="*", default=[], type=month, help="these cutoffs instead, such as 2019-12 2021-12"
+    )
     parser.add_argument("--paths", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
@@ -73,6 +75,19 @@ def years(text: str) -> int:
     if not text.removesuffix("y").isdigit():
         raise argparse.ArgumentTypeError(f"{text} is not a number of years such as 6y")
     return int(text.removesuffix("y"))
+
+
+def at_least_one(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
+    return int(text)
+
+
+def month(text: str) -> str:
+    try:
+        return str(pd.Period(text, "M"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is not a month such as 2019-12") from error
 
 
 def run(given: argparse.Namespace) -> None:
@@ -116,7 +131,10 @@ def scored_cells(task: Task, peers: pd.DataFrame | None, made: ours.Ours, quarte
         pieces.append(found.drop(columns=[*scoring.QUANTILE_COLUMNS, "point", "actual", "mean of paths"]))
     scored = pd.concat(pieces, ignore_index=True)
     if scored.empty:
-        raise DataError("No cell was forecast by all models: see the failures above, or choose other models.")
+        raise DataError(
+            "No cell can be scored: none was forecast by all models, or no series ever changes on a year earlier"
+            " (see above): choose other models or data."
+        )
     return scored
 
 

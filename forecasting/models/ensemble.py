@@ -15,6 +15,8 @@ from forecasting.models import forecaster
 from forecasting.models.base import Fitted, Forecaster
 from forecasting.panel import Panel
 
+NOTHING = 0.025  # of the paths at zero: zero is the lower bound of what is shown
+
 
 @dataclass(frozen=True)
 class Ensemble:
@@ -22,7 +24,8 @@ class Ensemble:
 
     Each month's spread is, quantile by quantile, the mean of the members' without the narrowest and the widest
     (Lichtendahl, Grushka-Cockayne and Winkler 2013; trimmed as Jose, Grushka-Cockayne and Lichtendahl 2014). How
-    months hang together is that of whole paths, of which every member gives its share.
+    months hang together is that of whole paths, of which every member gives its share. Where nothing at all is among
+    what is likely, the pool stays as it is: a spread cannot be moved in proportion from zero, nor to it.
     """
 
     members: tuple[str, ...] = ("theta", "ets", "sarima", "boosting", "boosting_yearly")
@@ -61,9 +64,9 @@ class Ensemble:
         pool = np.stack([one.paths for one in chosen], axis=1).reshape(-1, *chosen[0].paths.shape[1:])[:paths]
         own = [one.paths for one in chosen if one.model in self.spread] or [one.paths for one in chosen]
         order, ascending = _ordered(_by_cell(pool))
-        known = ascending[..., 0] == ascending[..., -1]
+        kept = (ascending[..., 0] == ascending[..., -1]) | _often_nothing(ascending)
         made = _in_ranks_of(order, _centred(_middle([_by_cell(one) for one in own]), _median(ascending)))
-        pool = np.where(known, pool, np.ascontiguousarray(np.moveaxis(made, -1, 0)))
+        pool = np.where(kept, pool, np.ascontiguousarray(np.moveaxis(made, -1, 0)))
         notes = {series: "; ".join(f"{one.model}: {one.notes.get(series, '')}" for one in chosen) for series in common}
         return Forecast(pool, chosen[0].months, common, chosen[0].cutoff, self.name, notes=notes)
 
@@ -101,6 +104,11 @@ def _median(ascending: np.ndarray) -> np.ndarray:
     """Of what is in order (… × Q)."""
     size = ascending.shape[-1]
     return np.asarray((ascending[..., (size - 1) // 2] + ascending[..., size // 2]) / 2)
+
+
+def _often_nothing(ascending: np.ndarray) -> np.ndarray:
+    """Cells (h × n) of which the lower 95 % bound is zero."""
+    return np.asarray((ascending[..., 0] == 0) & (ascending[..., int(NOTHING * ascending.shape[-1])] == 0))
 
 
 def _middle(cells: Sequence[np.ndarray]) -> np.ndarray:

@@ -44,12 +44,12 @@ def of_peers(
 
 
 def asked(task: Task) -> pd.DataFrame:
-    """Rows fold, unique_id, ds (month number), y: each series from its first to its last known month, holes filled."""
+    """Rows fold, unique_id, ds (month number), y: each series from its first known month on, holes filled."""
     pieces = []
     for cutoff in task.cutoffs:
         if not (wanted := list(task.wanted(cutoff))):
             continue
-        known = task.y.loc[:cutoff, wanted].interpolate(limit_area="inside")
+        known = task.y.loc[:cutoff, wanted].interpolate(limit_area="inside").ffill()
         long = known.set_axis(known.index.asi8, axis=0).melt(ignore_index=False, var_name="unique_id", value_name="y")
         pieces.append(long.dropna().rename_axis("ds").reset_index().assign(fold=str(cutoff)))
     return pd.concat(pieces, ignore_index=True)[["fold", "unique_id", "ds", "y"]]

@@ -277,8 +277,8 @@ def _raw(part: Forecaster, chunk: Chunk, wanted: Wanted, counts: tuple[int, ...]
     horizon = chunk.task.horizon
     panels = [_known(chunk.task, wanted, cutoff) for cutoff in wanted]
     origins: list[Origin] = [
-        (cutoff, pd.DataFrame(index=pd.period_range(cutoff + 1, cutoff + horizon, freq="M")), series)
-        for cutoff, series in wanted.items()
+        (cutoff, panel.future(cutoff + horizon), series)
+        for panel, (cutoff, series) in zip(panels, wanted.items(), strict=True)
     ]
     pieces: dict[pd.Period, list[tuple[Forecast, ...]]] = {one: [] for one in wanted}
     seconds, failures = dict.fromkeys(wanted, 0.0), []
@@ -292,11 +292,16 @@ def _raw(part: Forecaster, chunk: Chunk, wanted: Wanted, counts: tuple[int, ...]
             else:
                 pieces[cutoff].append(outcome)
     forecasts = {
-        cutoff: {count: side_by_side([one[at] for one in found]) for at, count in enumerate(counts)}
+        cutoff: {count: _after(side_by_side([one[at] for one in found]), horizon) for at, count in enumerate(counts)}
         for cutoff, found in pieces.items()
         if found
     }
     return Raw(forecasts, seconds, tuple(failures))
+
+
+def _after(forecast: Forecast, horizon: int) -> Forecast:
+    """The months after the cutoff: a series that is not known there is forecast from its own last month on."""
+    return replace(forecast, paths=forecast.paths[:, -horizon:], months=forecast.months[-horizon:])
 
 
 def _made(

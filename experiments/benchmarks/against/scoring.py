@@ -65,7 +65,7 @@ def cells(truth: Truth, rows: pd.DataFrame, models: int | None = None) -> pd.Dat
     models = models or rows["model"].nunique()
     joined = rows.dropna(subset=["point"]).merge(truth.cells, on=KEYS, how="inner", validate="many_to_one")
     common = joined.groupby(KEYS)["model"].transform("size") == models
-    joined = joined[common & joined["scale"].notna()].reset_index(drop=True)
+    joined = joined[common & joined["scale"].notna() & joined["actual"].notna()].reset_index(drop=True)
     quantiles = np.sort(joined[list(QUANTILE_COLUMNS)].to_numpy(dtype=float), axis=1)
     actual, scale, point = (joined[one].to_numpy(dtype=float) for one in ("actual", "scale", "point"))
     low95, high95 = quantiles[:, 0], quantiles[:, -1]
