@@ -34,7 +34,7 @@ STAGE_RANK = {
 PROVISIONAL = ("provisional", "nine_digit")
 FIXED_MONTH, FIXED_DAY = 3, 20
 """Customs fix a year in the middle of the next March; from the end of the next month until then it is detailed."""
-PRESS_FILE = re.compile(r"press_(\d{4})(\d\d)([45])en\.xml")
+PRESS_FILE = re.compile(r"press_((?:19|20)\d\d)(0[1-9]|1[0-2])([45])en\.xml", re.ASCII)
 SERIES_FILE = re.compile(r"d[456][12][mcf]a\d*\.csv")
 PRESS_DAY = 20
 ARTICLES = "press_articles"

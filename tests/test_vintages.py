@@ -155,6 +155,7 @@ def test_what_stands_is_what_comparing_every_pair_gives_in_any_order(
         ("press_2024055en.xml", "2023-05", "2024-06-30", "japan_customs_press"),
         ("press_2025124en.xml", "2025-12", "2026-01-20", "japan_customs_press"),
         ("d61ma.csv", "2026-08", "2026-09-30", "japan_customs_series"),
+        ("press_2024004en.xml", "2024-05", "2024-06-30", "press_articles"),  # no month, and so no file of theirs
         ("press figures, see published_facts.csv", "2022-01", "2022-02-28", "press_articles"),
     ],
 )
