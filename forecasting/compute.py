@@ -481,6 +481,8 @@ def _one_line_only() -> Iterator[None]:
 
 
 def _check_same(worker: str, there: Any, here: dict[str, str]) -> None:
+    if isinstance(there, OSError):
+        raise ComputeError(f"Worker {worker} has left while it was asked: run the same command again.") from there
     if isinstance(there, BaseException):
         raise ComputeError(f"Worker {worker} cannot load tradecast: install the same one there ({there}).") from there
     differs = [f"{name} {there.get(name)} (here {here[name]})" for name in here if there.get(name) != here[name]]

@@ -416,3 +416,16 @@ def test_a_memory_limit_is_the_workers_own_on_a_cluster() -> None:
 
 def test_lost_is_a_value() -> None:
     assert pickle.loads(pickle.dumps(Lost("why"))) == Lost("why")
+
+
+@pytest.mark.parametrize(
+    ("there", "why"),
+    [
+        (OSError("Stream is closed"), "has left while it was asked: run the same command again"),
+        (ModuleNotFoundError("No module named 'forecasting'"), "cannot load tradecast: install the same one there"),
+        ({"numpy": "1.0"}, "would compute other numbers, with numpy 1.0 [(]here 2.0[)]: install the same versions"),
+    ],
+)
+def test_a_worker_of_a_cluster_that_would_not_do_is_named(there: object, why: str) -> None:
+    with pytest.raises(ComputeError, match=f"^Worker tcp://w:1 {why}"):
+        compute._check_same("tcp://w:1", there, {"numpy": "2.0"})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -90,3 +93,26 @@ def test_models_have_one_file_each() -> None:
     for name, where in MODELS.items():
         assert where.startswith(f"forecasting.models.{name}:")
         assert (ROOT / "forecasting" / "models" / f"{name}.py").exists()
+
+
+def _module(name: str) -> ModuleType | None:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        return None
+
+
+@pytest.mark.parametrize("script", sorted(ROOT.glob("experiments/**/*.py")), ids=lambda one: one.name)
+def test_what_a_script_takes_from_the_package_is_there(script: Path) -> None:
+    """Scripts run for hours and not in CI: a name that has moved must not be found out by the next campaign."""
+    nodes = list(ast.walk(ast.parse(script.read_text(encoding="utf-8"))))
+    modules = {}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "forecasting":
+            for one in node.names:
+                inner = _module(f"{node.module}.{one.name}")
+                assert inner or hasattr(_module(str(node.module)), one.name), f"{node.module} has no {one.name}"
+                modules[one.asname or one.name] = inner
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and (of := modules.get(node.value.id)):
+            assert hasattr(of, node.attr) or _module(f"{of.__name__}.{node.attr}"), f"{of.__name__} has no {node.attr}"

@@ -21,7 +21,8 @@ import pandas as pd
 
 from forecasting.compute import Where
 from forecasting.forecast import QUANTILE_COLUMNS
-from forecasting.partitioned import Request, run, study_of
+from forecasting.partition_request import Request, study_of
+from forecasting.partitioned import run
 from forecasting.partitions import Folder
 from forecasting.scores import quantile_loss
 from forecasting.seeds import stream

@@ -22,6 +22,7 @@ from door_checks import WrongAnswerError, check_line
 from door_mutations import FIGURES, WORDS, mutated
 
 from forecasting import partition_request, partitioned
+from forecasting.compute import Where
 from forecasting.experiments_file import Contender
 from forecasting.lessons import Study
 from forecasting.models.naive import Naive
@@ -281,7 +282,7 @@ def _whole(folder: Path, random: Random) -> None:
         data.write(name, mutated(content, random) if random.random() < 0.15 else content)
     if random.random() < 0.2:
         out.write(random.choice(NAMES), mutated(_plain(invented(random)), random))
-    summary = partitioned.run(partition_request.Request(STUDY, data, out, seconds=5.0, where=partitioned.Where()))
+    summary = partitioned.run(partition_request.Request(STUDY, data, out, seconds=5.0, where=Where()))
     for why in summary.failures["why"]:
         check_line(str(why))
     lost = {one.name for one in summary.lost}
