@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from against.data import Task
-from forecasting import pipeline
+from forecasting import pipeline, store
 from forecasting.compute import Progress, map_tasks
 from forecasting.errors import ForecastingError
 from forecasting.experiment import Origin, jobs_of, side_by_side, work
@@ -105,12 +105,13 @@ class Said:
 def of_ours(
     task: Task, names: Sequence[str], paths: int, seed: int, workers: int, folder: Path, progress: Progress
 ) -> Ours:
-    """Forecasts of these models from every cutoff of the task; those already in the folder are not made again."""
+    """Forecasts of these models from every cutoff of the task; those that the same code left in the folder are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     pool = Ensemble()
     members: dict[str, Forecaster] = {one: forecaster(one) for name in names for one in _parts(name, pool)}
     digest = hashlib.sha256(repr((pool, list(members.values()), paths, seed, task.horizon, task.cutoffs)).encode())
     digest.update(pd.util.hash_pandas_object(task.y).to_numpy().tobytes())
+    digest.update(store.source_digest().encode() + Path(__file__).read_bytes())
     parts = _chunks(task, CHAIN in names)
     files = [
         {one: folder / f"{one}-{digest.hexdigest()[:12]}-{at:04d}.parquet" for one in names} for at in range(len(parts))
