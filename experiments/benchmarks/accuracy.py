@@ -66,7 +66,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path, help="folder for forecasts and tables")
     parser.add_argument(
-        "--keep", type=Path, help="folder for quantile rows, read again if there: ours by the code that made them; delete those of peers after an update"
+        "--keep", type=Path, help="folder for quantile rows, read again if there (ours by the code that made them)"
     )
     return parser.parse_args()
 
