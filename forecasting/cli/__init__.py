@@ -77,9 +77,11 @@ def main() -> None:
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
-        what = error.filename if isinstance(error.filename, str) else "The output"
+        named = isinstance(error.filename, str)
+        what = error.filename if named else "The output"
         code = _say(ForecastingError(f"{what} could not be written or read: {error.strerror}."))
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not named:  # what is still to be written there would only fail again
+            discard_output()
     if code == 130:  # what typer answers to Ctrl-C
         print("tradecast: stopped.", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
