@@ -16,7 +16,7 @@ from forecasting.scores import score_table, skill
 
 COLOURS = {
     "ensemble": "#0072b2", "theta": "#e69f00", "ets": "#009e73", "sarima": "#cc79a7", "boosting": "#d55e00",
-    "naive": "#999999", "seasonal_naive": "#444444",
+    "boosting_yearly": "#56b4e9", "naive": "#999999", "seasonal_naive": "#444444",
 }  # fmt: skip
 
 
