@@ -167,15 +167,30 @@ def test_sums_rest_on_what_was_known_at_each_cutoff() -> None:
 
 
 def test_coupling_pairs_paths_of_series_that_move_together() -> None:
-    """Two parts that always moved together, a third that moved against them: their paths rank so as well."""
-    y = trade(120)
-    wave = np.random.default_rng(1).normal(0, 30, len(y)).cumsum() * 0.3
-    y["lng"], y["coal"] = 500 + wave, 500 - wave
-    y["imports"] = (y["lng"] + y["coal"] + 900).round(1)
-    y["trade"] = (y["exports"] + y["imports"]).round(1)
-    made = paths(y.clip(lower=0))
-    total = {one: made[one].sum(axis=1) for one in ("lng", "coal")}
-    assert np.corrcoef(total["lng"], total["coal"])[0, 1] < -0.3
+    """LNG and coal that always moved together, then against one another: their paths rank so as well."""
+    wave = np.random.default_rng(1).normal(0, 9, 120).cumsum()
+    found = []
+    for sign in (1, -1):
+        y = trade(120)
+        y["lng"], y["coal"] = 500 + wave, 500 + sign * wave
+        y["imports"] = (1_900 + 30 * np.sin(np.arange(120))).round(1)
+        y["trade"] = (y["exports"] + y["imports"]).round(1)
+        made = paths(y.clip(lower=0))
+        found.append(np.corrcoef(made["lng"].sum(axis=1), made["coal"].sum(axis=1))[0, 1])
+    assert found[0] > found[1] + 0.4
+
+
+def test_what_rounding_leaves_is_nothing() -> None:
+    """Parts and parent rounded each for itself: no month adds up exactly, and still the parts are the whole."""
+    y = trade()
+    exact = y[["cars", "trucks"]] + 0.4
+    y["cars"], y["trucks"] = exact["cars"].round(), exact["trucks"].round()
+    y["exports"] = exact.sum(axis=1).round()
+    assert ((y["cars"] + y["trucks"]) != y["exports"]).any()
+    parents = {"cars": "exports", "trucks": "exports"}
+    assert hierarchies(QUICK, y, parents, {}, [CUTOFF])[0][0].tree.parts == {"exports": ("cars", "trucks")}
+    made = paths(y, parents=parents)
+    np.testing.assert_allclose(made["cars"] + made["trucks"], made["exports"], rtol=1e-9)
 
 
 # --- What does not -----------------------------------------------------------------------------------------
