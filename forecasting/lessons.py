@@ -78,7 +78,7 @@ class Study:
         months = known.sum().to_numpy()
         quiet = ~known.loc[cutoff - ENDED_MONTHS :].any().to_numpy()
         said = np.where(months < self.min_months, f"needs {self.min_months} months until {cutoff}, fewer are known", "")
-        said = np.where(quiet & (months > 0), f"has no value since {cutoff - ENDED_MONTHS}", said)
+        said = np.where(quiet & (months > 0), f"has no value from {cutoff - ENDED_MONTHS} on", said)
         return dict(zip(map(str, y.columns), map(str, said), strict=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from forecasting.lessons import Study
 from forecasting.models import forecaster
 from forecasting.partitions import Folder
 
+SUMMARY = "_summary.json"
 MEMORY_LIMIT = 1024**3
 """Bytes that a worker on this machine may take."""
 SECONDS = 60.0
@@ -55,6 +57,24 @@ class Request:
                 " folder for --out, or remove what is left there of another panel."
             )
         return names
+
+    @property
+    def kind(self) -> str:
+        """What it is: a backtest has cutoffs."""
+        return "backtest" if self.cutoffs else "forecast"
+
+    def refuse_another(self) -> None:
+        """DataError where ``out`` holds results of another panel, or of the other kind: they are not written over."""
+        try:
+            about = json.loads(self.out.read(SUMMARY))
+            there = str(about["kind"]), str(about["data"])
+        except (DataError, ValueError, KeyError, TypeError):
+            return  # none, or cut short
+        if there != (self.kind, self.data.name):
+            raise DataError(
+                f"{self.out.url} holds a {there[0]} of {there[1]}, and this would be a {self.kind} of {self.data.name}:"
+                " choose another folder for --out, or remove that one."
+            )
 
     def cutoffs_until(self, last: pd.Period) -> tuple[pd.Period, ...]:
         """The cutoffs to forecast from: the panel's last month, or past ones."""

@@ -42,12 +42,13 @@ class Hierarchy:
 class Told:
     """Calibrated forecasts, each with its cutoff, and why series have none.
 
-    ``tied`` are the parents that are the sum of their parts from every cutoff; ``untied`` says why others are not.
+    ``tied`` are the parents that are the sum of their parts from every cutoff, with the share of them that is not
+    listed (of the last twelve months); ``untied`` says why others are not.
     """
 
     forecasts: list[tuple[pd.Period, Forecast]]
     failures: dict[str, str]
-    tied: frozenset[str]
+    tied: dict[str, float]
     untied: dict[str, str]
 
 
@@ -62,13 +63,13 @@ def tell(
     of = {one.cutoff: one for one in lessons.at}
     forecasts: list[tuple[pd.Period, Forecast]] = []
     failures: dict[str, str] = {}
-    parents_of: set[str] = set()
+    not_listed: dict[str, float] = {}
     untied: dict[str, list[str]] = {}
     for hierarchy, cutoffs in hierarchies(study, y, parents, units, list(of)):
         until = {one: study.last(one) for one in cutoffs}
         answer = ask(study, hierarchy.y, until, lessons.trees, seconds)
         failures = {**answer.failures, **failures}
-        parents_of |= set(hierarchy.tree.parts)
+        not_listed = {**_not_listed(hierarchy, max(cutoffs)), **not_listed}
         for parent, why in hierarchy.untied.items():
             untied.setdefault(parent, []).extend([why] * len(cutoffs))
         for (cutoff, _), made in _by_origin(answer).items():
@@ -79,7 +80,17 @@ def tell(
                 untied.setdefault(parent, []).append(why)
     named = {one: why for one, why in failures.items() if one in y}
     why_not = {parent: _most(whys, len(of)) for parent, whys in sorted(untied.items())}
-    return Told(forecasts, named, frozenset(parents_of - set(why_not)), why_not)
+    return Told(forecasts, named, {one: share for one, share in not_listed.items() if one not in why_not}, why_not)
+
+
+def _not_listed(hierarchy: Hierarchy, cutoff: pd.Period) -> dict[str, float]:
+    """By tied parent what its parts leave of the last twelve months (0 to 1)."""
+    found = {}
+    for parent, parts in hierarchy.tree.parts.items():
+        both = hierarchy.y.loc[:cutoff, [parts[-1], parent]].dropna().iloc[-12:].sum()
+        rest = both.iloc[0] / both.iloc[1] if parts[-1].endswith(LISTED_REST) and both.iloc[1] else 0.0
+        found[parent] = round(float(rest), 4)
+    return found
 
 
 def _by_origin(answer: Answer) -> dict[tuple[pd.Period, str], list[Forecast]]:
@@ -188,7 +199,9 @@ def _parts(
     for one in sorted(series):
         ancestors, circle = _above(one, parents)
         untied |= dict.fromkeys(circle, "it is a part of itself")
-        untied |= {up: "it is not in the same file, or cannot be forecast" for up in ancestors if up not in series}
+        untied |= {
+            up: f"{one} names it, and no such series can be forecast here" for up in ancestors if up not in series
+        }
         above = next((up for up in ancestors if up in able), "")
         if above and one in able:
             parts.setdefault(above, []).append(one)

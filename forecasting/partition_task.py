@@ -77,17 +77,17 @@ def forecast(task: Task, lessons: Lessons) -> Outcome:
     try:
         part, n_bytes = as_surveyed(task.data, task.name, task.digest, task.as_of)
         pieces, failures = [], dict(part.refused)
-        tied = 0
+        tied: dict[str, float] = {}
         untied: dict[str, str] = {}
         for group in chunks(part.y, task.study, len(lessons.at), roots(part.series, part.parents)):
             rows, failed, told = _of_chunk(task, part, group, lessons)
             pieces.append(rows)
             failures |= failed
-            tied, untied = tied + len(told.tied), {**untied, **told.untied}
+            tied, untied = {**tied, **told.tied}, {**untied, **told.untied}
         table = _sorted(pieces, task.scored)
         taken = time.process_time() - began
         outcome = Outcome(
-            task.name, len(part.series) + len(part.refused), table["series"].nunique(), len(failures), tied,
+            task.name, len(part.series) + len(part.refused), table["series"].nunique(), len(failures), len(tied),
             len(untied), len(table), round(taken, 3), n_bytes, sums=sums(table) if task.scored else {},
             first_failure=next((f"{one} {why}." for one, why in sorted(failures.items())), ""),
         )  # fmt: skip
@@ -96,7 +96,8 @@ def forecast(task: Task, lessons: Lessons) -> Outcome:
             "horizon": task.study.horizon or NEXT_QUARTER, "paths": task.study.paths,
             "models": [one.label for one in task.study.contenders],
             "cutoffs": [str(one.cutoff) for one in lessons.at], "sample": lessons.series,
-            "failures": sorted(failures.items()), "untied": sorted(untied.items()), "outcome": outcome.plain(),
+            "failures": sorted(failures.items()), "tied": sorted(tied.items()), "untied": sorted(untied.items()),
+            "outcome": outcome.plain(),
         }  # fmt: skip
         content = partitions.packed(table, said)
         task.out.write(task.name, content)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -23,12 +24,12 @@ from forecasting.errors import DataError, ForecastingError
 from forecasting.experiments_file import NEXT_QUARTER
 from forecasting.lessons import Lessons, teach
 from forecasting.panel import Panel
-from forecasting.partition_request import UNWATCHED, Request, Watch
+from forecasting.partition_request import SUMMARY, UNWATCHED, Request, Watch
 from forecasting.partition_scores import means
 from forecasting.partition_survey import Survey, draw, survey
 from forecasting.partition_task import Outcome, Task, forecast
 
-SUMMARY, FAILURES, UNTIED = "_summary.json", "_failures.csv", "_untied.csv"
+FAILURES, SUMS_FILE = "_failures.csv", "_sums.csv"
 MOST = 0.5
 """Share of the series that must reach the last month for it to be taken for theirs without a doubt."""
 
@@ -75,6 +76,7 @@ def run(request: Request, watch: Watch = UNWATCHED) -> Summary:
     """
     names = request.names()
     request.out.check_writable()
+    request.refuse_another()
     with crew(request.where) as workers:
         return run_on(request, names, workers, watch)
 
@@ -82,6 +84,8 @@ def run(request: Request, watch: Watch = UNWATCHED) -> Summary:
 def run_on(request: Request, names: Sequence[str], workers: Crew, watch: Watch = UNWATCHED) -> Summary:
     """The same for partitions of these names, on workers that are there."""
     found = survey(request, names, workers, watch)
+    if request.as_of is not None and request.as_of > found.last:
+        raise DataError(f"--as-of {request.as_of} lies after the last published month, {found.last}: leave it out.")
     cutoffs = request.cutoffs_until(found.last)
     sample = draw(request, found, workers, watch)
     keys = {one.name: _key(request, one.digest, sample, cutoffs) for one in found.partitions if not one.trouble}
@@ -152,13 +156,14 @@ def _summarised(
             f"{len(old):,} of the partitions that were not done have a result of an earlier run in --out, {old[0]} for"
             " one: it does not go with the others."
         )
-    untied = _named(request, outcomes, "untied")
+    sums = _sums(request, outcomes)
     made = Summary(
-        tuple(outcomes[one] for one in names), _named(request, outcomes, "failures"), cutoffs, sample, already, digest,
-        (*remarks, *_what_adds_up(outcomes, untied)),
+        tuple(outcomes[one] for one in names), _failures(request, outcomes), cutoffs, sample, already, digest,
+        (*remarks, *_what_adds_up(sums)),
     )  # fmt: skip
     about = {
-        "version": __version__, "data": request.data.name, "cutoffs": [str(one) for one in cutoffs],
+        "version": __version__, "kind": request.kind, "data": request.data.name,
+        "cutoffs": [str(one) for one in cutoffs],
         "models": {one.label: {"model": one.forecaster.name, "settings": one.settings()} for one in
                    request.study.contenders},
         "paths": request.study.paths, "seed": request.study.seed, "calibrate": request.study.calibrate,
@@ -170,7 +175,7 @@ def _summarised(
         "scores": made.scores.to_dict("records"),
     }  # fmt: skip
     request.out.write(FAILURES, store.csv_text(made.failures).encode())
-    request.out.write(UNTIED, store.csv_text(untied).encode())
+    request.out.write(SUMS_FILE, store.csv_text(sums).encode())
     request.out.write(SUMMARY, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
     return made
 
@@ -187,27 +192,49 @@ def _who_reaches(found: Survey) -> list[str]:
     return [f"Only {said}; most end in {usual}: --as-of {usual}, if the later months are slips."]
 
 
-def _what_adds_up(outcomes: Mapping[str, Outcome], untied: pd.DataFrame) -> list[str]:
+def _what_adds_up(sums: pd.DataFrame) -> list[str]:
     """How many parents are the sum of their parts, where parents are named at all."""
-    tied, loose = sum(one.tied for one in outcomes.values()), untied[untied["series"] != ""]
-    if not (tied or len(loose)):
+    if sums.empty:
         return []
-    said = f"{tied:,} of {tied + len(loose):,} parents are the sum of their parts on every path"
+    loose = sums[sums["why"] != ""]
+    some = int((sums["not_listed"] > 0).sum())
+    rest = f", {some:,} of them with parts that are not listed" if some else ""
+    said = f"{len(sums) - len(loose):,} of {_count(len(sums), 'parent')} add up on every path{rest}"
     if not len(loose):
-        return [f"{said}."]
+        return [f"{said}: {SUMS_FILE}."]
     first = loose.iloc[0]
-    return [f"{said}; why the others are not stands in {UNTIED}, of {first['series']}: {first['why']}."]
+    return [f"{said}; why others do not stands in {SUMS_FILE}, of {first['series']!r}: {first['why']}."]
 
 
-def _named(request: Request, outcomes: Mapping[str, Outcome], what: str) -> pd.DataFrame:
-    """Series and why (``failures``: they have no forecast; ``untied``), by the footers of the results that have any."""
+def _count(many: int, what: str) -> str:
+    return f"{many:,} {what}{'s' * (many != 1)}"
+
+
+def _failures(request: Request, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+    """Every series without a forecast and why, read from the footers of the results that have any."""
     rows: list[tuple[str, str, str]] = []
     for name, one in outcomes.items():
         if one.lost:
             rows.append((name, "", one.lost))
-        elif one.failed if what == "failures" else one.untied:
-            said = request.out.footer(name)
-            if said is None:
-                raise DataError(f"The result {name} was taken out of --out meanwhile: run the same command again.")
-            rows += [(name, series, why) for series, why in said.get(what, ())]
+        elif one.failed:
+            rows += [(name, series, why) for series, why in _footer(request, name)["failures"]]
     return pd.DataFrame(sorted(rows), columns=["partition", "series", "why"])
+
+
+def _sums(request: Request, outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+    """Every parent: which share of it is not listed, or why its parts are not tied to it."""
+    rows: list[tuple[str, str, float, str]] = []
+    for name, one in outcomes.items():
+        if one.tied or one.untied:
+            said = _footer(request, name)
+            rows += [(name, parent, share, "") for parent, share in said["tied"]]
+            rows += [(name, parent, float("nan"), why) for parent, why in said["untied"]]
+    table = pd.DataFrame(rows, columns=["partition", "series", "not_listed", "why"])
+    return table.sort_values(["partition", "series"], ignore_index=True)
+
+
+def _footer(request: Request, name: str) -> dict[str, Any]:
+    said = request.out.footer(name)
+    if said is None:
+        raise DataError(f"The result {name} was taken out of --out meanwhile: run the same command again.")
+    return said

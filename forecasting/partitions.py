@@ -207,7 +207,7 @@ def _columns(names: Sequence[str], name: str) -> dict[str, str]:
         if not there:
             raise DataError(
                 f"{name} lacks the column {ours} (or {theirs}); it has {', '.join(names[:8]) or 'none'}:"
-                " a partition holds long rows series, month, value and may name a unit."
+                " a partition holds long rows series, month, value and may name a unit and a parent."
             )
         found[ours] = there[0]
     return found
@@ -401,7 +401,8 @@ def split(source: Path, folder: Folder, size: int, progress: Callable[[int], Non
     if folder.partitions() if folder.local is None or folder.local.is_dir() else ():
         raise DataError(f"{folder.url} holds partitions already: choose an empty folder.")
     if not source.is_file():
-        raise DataError(f"{source} does not exist: name a long CSV or Parquet file.")
+        what = "is a folder" if source.is_dir() else "does not exist"
+        raise DataError(f"{source} {what}: name a long CSV or Parquet file.")
     made = series = refused = 0
     for table in _by_series(source, size):
         content = _written(table)
@@ -442,6 +443,7 @@ def _by_series(source: Path, size: int) -> Iterator[pa.Table]:
                 one: one for one in SAID_OF_SERIES if one in names
             }
             if not is_parquet:
+                _refuse_texts(db, given, asked, chosen, source.name)
                 chosen["value"] = f"cast(nullif(trim({chosen['value']}), '') as double)"
             listed = ", ".join(f"{of} as {name}" for name, of in chosen.items())
             rows = db.sql(f"select {listed} from {given}", params=asked)  # noqa: F841  the next line reads it
@@ -450,6 +452,15 @@ def _by_series(source: Path, size: int) -> Iterator[pa.Table]:
                 yield table.remove_column(0)
     except duckdb.Error as cause:
         raise DataError(f"{source.name} cannot be read: {_first_line(cause)}") from cause
+
+
+def _refuse_texts(db: Any, given: str, asked: Mapping[str, Any], of: Mapping[str, str], name: str) -> None:
+    """DataError for the first value of a CSV that is no number."""
+    wrong = f"nullif(trim({of['value']}), '') is not null and try_cast(trim({of['value']}) as double) is null"
+    first = f"select {of['value']}, {of['series']}, {of['month']} from {given} where {wrong} limit 1"
+    if found := db.execute(first, asked).fetchone():
+        value, series, month = (_shown(str(one)) for one in found)
+        raise DataError(f"{name}: {value!r}, the value of {series} in {month}, is not a number: write it as 1234.5.")
 
 
 def _quoted(name: str) -> str:

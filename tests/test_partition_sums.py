@@ -90,8 +90,13 @@ def test_means_add_up_in_what_is_written_months_and_quarters(tmp_path: Path) -> 
     np.testing.assert_allclose(table["exports"] + table["imports"], table["trade"], rtol=1e-9)
     assert (table["lng"] + table["coal"] < table["imports"]).all()
     assert (made.total("tied"), made.total("untied")) == (3, 0)
-    assert "3 of 3 parents are the sum of their parts on every path." in made.remarks
-    assert (tmp_path / "out" / "_untied.csv").read_text() == "partition,series,why\n"
+    assert "3 of 3 parents add up on every path, 1 of them with parts that are not listed: _sums.csv." in made.remarks
+    said = pd.read_csv(tmp_path / "out" / "_sums.csv").set_index("series")
+    year = y.iloc[-12:].sum()
+    assert said["not_listed"].to_dict() == {
+        "exports": 0.0, "trade": 0.0, "imports": round(1 - (year["lng"] + year["coal"]) / year["imports"], 4),
+    }  # fmt: skip
+    assert said["why"].isna().all()
 
 
 def test_what_belongs_to_no_sum_is_forecast_as_if_nobody_named_one(tmp_path: Path) -> None:
@@ -233,19 +238,19 @@ def test_a_sum_that_cannot_hold_is_left_alone_and_said(spoil: Any, why: str, tmp
     spoil(y, units)
     parents = {one: up for one, up in PARENTS.items() if up != "trade"}
     made = run(asked(cut(y, tmp_path / "in", [list(y.columns)], parents, **units), tmp_path / "out"))
-    said = pd.read_csv(tmp_path / "out" / "_untied.csv").set_index("series")["why"]
+    said = pd.read_csv(tmp_path / "out" / "_sums.csv").set_index("series")["why"].dropna()
     assert list(said.index) == ["exports"]
     assert pd.Series([said["exports"]]).str.fullmatch(why).all(), said["exports"]
     table = means(Folder(str(tmp_path / "out")))
     assert not np.allclose(table["cars"] + table["trucks"], table["exports"], rtol=1e-6)
     assert set(table.columns) == set(y.columns)
-    assert any(line.startswith("1 of 2 parents") and "_untied.csv" in line for line in made.remarks)
+    assert any(line.startswith("1 of 2 parents add up") and "_sums.csv, of 'exports'" in line for line in made.remarks)
 
 
 @pytest.mark.parametrize(
     ("parents", "untied"),
     [
-        ({"cars": "nobody"}, {"nobody": "it is not in the same file, or cannot be forecast"}),
+        ({"cars": "nobody"}, {"nobody": "cars names it, and no such series can be forecast here"}),
         ({"cars": "cars"}, {"cars": "it is a part of itself"}),
         ({"cars": "trucks", "trucks": "cars"}, dict.fromkeys(("cars", "trucks"), "it is a part of itself")),
     ],
@@ -270,7 +275,7 @@ def test_where_a_part_has_no_forecast_its_sum_is_left_alone_and_the_others_hold(
     study = replace(QUICK, contenders=(Contender("picky", Picky()),), calibrate=False)
     made = run(asked(cut(y, tmp_path / "in", [list(y.columns)]), tmp_path / "out", study=study))
     assert list(made.failures["series"]) == ["cars"]
-    said = pd.read_csv(tmp_path / "out" / "_untied.csv").set_index("series")["why"].to_dict()
+    said = pd.read_csv(tmp_path / "out" / "_sums.csv").set_index("series")["why"].dropna().to_dict()
     assert said == {"exports": "cars has no forecast"}
     table = means(Folder(str(tmp_path / "out")))
     np.testing.assert_allclose(table["exports"] + table["imports"], table["trade"], rtol=1e-9)

@@ -212,7 +212,7 @@ def test_what_cannot_be_forecast_is_named_with_its_reason_and_the_rest_goes_on(t
     said = {(one.partition, one.series): one.why for one in summary.failures.itertuples()}
     assert set(said) == {("p003.parquet", "s5"), ("p006.parquet", "s6"), ("torn.parquet", "")}
     assert said["p003.parquet", "s5"] == "needs 13 months until 2026-08, fewer are known"
-    assert said["p006.parquet", "s6"] == "has no value since 2023-08"
+    assert said["p006.parquet", "s6"] == "has no value from 2023-08 on"
     assert "no whole Parquet file" in said["torn.parquet", ""]
     assert [one.name for one in summary.lost] == ["torn.parquet"]
     assert set(rows(Folder(str(tmp_path / "out")))["series"]) == {f"s{at}" for at in (0, 1, 2, 3, 4, 7, 8)}
@@ -305,6 +305,29 @@ def test_what_makes_no_panel_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "out" / "other.parquet").write_bytes(b"")
     with pytest.raises(DataError, match=r"holds other\.parquet, which is no partition of in"):
         run(asked(data, tmp_path / "out"))
+
+
+def test_results_of_another_panel_or_kind_are_not_written_over(tmp_path: Path) -> None:
+    y = ragged()
+    out = tmp_path / "out"
+    run(asked(cut(y, tmp_path / "mine", 9), out))
+    before = {one.name: one.read_bytes() for one in out.iterdir()}
+    scored = backtest_of(parse(EXPERIMENT, "panel.toml"), Folder(str(tmp_path / "mine")), Folder(str(out)))
+    there = [
+        (asked(cut(2 * y, tmp_path / "other", 9), out), "a forecast of mine, and this would be a forecast of other"),
+        (replace(scored, where=HERE), "a forecast of mine, and this would be a backtest of mine"),
+    ]
+    for request, why in there:
+        with pytest.raises(DataError, match=why):
+            run(request)
+    assert {one.name: one.read_bytes() for one in out.iterdir()} == before
+    run(asked(cut(3 * y, tmp_path / "mine", 9), out))  # newer figures of the same panel
+    assert {one.name: one.read_bytes() for one in out.iterdir()} != before
+
+
+def test_a_month_after_the_last_published_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--as-of 2030-01 lies after the last published month, 2026-08"):
+        run(asked(cut(ragged(), tmp_path / "in", 9), tmp_path / "out", as_of=pd.Period("2030-01", "M")))
 
 
 def test_a_slip_of_the_last_month_is_said(tmp_path: Path) -> None:

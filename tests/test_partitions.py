@@ -185,7 +185,7 @@ def test_series_that_go_on_over_batches_stay_whole(size: int) -> None:
         ("a,b\n1,2\n", "lacks the column series"),
         ("", "cannot be read|lacks"),
         ("series,month,value\n", "no row"),
-        ("series,month,value\ns,2020-01,three\n", "three"),
+        ("series,month,value\ns,2020-01,three\n", "x.csv: 'three', the value of s in 2020-01, is not a number"),
     ],
 )
 def test_what_cannot_be_cut_is_said_in_one_line(text: str, why: str, tmp_path: Path) -> None:

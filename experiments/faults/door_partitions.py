@@ -291,7 +291,8 @@ def _whole(folder: Path, random: Random) -> None:
     named = int((summary.failures["series"] != "").sum())
     if written != summary.total("forecast") or written + named < summary.total("series"):
         raise WrongAnswerError(f"{written} forecasts, {named} named, {summary.total('series')} series")
-    untied = pd.read_csv(folder / "out" / partitioned.UNTIED, keep_default_na=False)
+    sums = pd.read_csv(folder / "out" / partitioned.SUMS_FILE, keep_default_na=False)
+    untied = sums[sums["why"] != ""]
     for why in untied["why"]:
         check_line(str(why))
     for name in set(done) & set(truths):

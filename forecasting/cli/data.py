@@ -155,7 +155,9 @@ def partition(
     with Watched("Cutting up") as progress:
         made = split(file, Folder(out), series, lambda done: progress(done, done))
     told = f", of which {made.refused:,} cannot be forecast (a forecast names them)" if made.refused else ""
-    make_console().print(f"{made.series:,} series in {made.partitions:,} partitions{told}.", highlight=False)
+    make_console().print(
+        f"{made.series:,} series in {made.partitions:,} partition{'s' * (made.partitions != 1)}{told}.", highlight=False
+    )
     say_written(out)
 
 

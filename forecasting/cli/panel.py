@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from forecasting.partitions import Folder
 
 SHOWN_REASONS = 5
+FILES = (".csv", ".json", ".xlsx")  # of a folder .parquet is a usual ending
 LONGEST = 86_400
 LEAST_MEMORY = 600 << 20
 SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -135,8 +136,8 @@ def _run(request: Request) -> Summary:
 def _folders(data: str, out: str | None) -> tuple[Folder, Folder]:
     if out is None or out == "-":
         raise DataError("A partitioned panel needs --out: the folder or URL that the results go to.")
-    if Path(out).is_file():
-        raise DataError(f"--out {out} is a file: name a folder.")
+    if Path(out).is_file() or Path(out).suffix.lower() in FILES:
+        raise DataError(f"--out {out} is a file: the results of a partitioned panel need a folder.")
     return _folder(data), _folder(out)
 
 
