@@ -64,20 +64,20 @@ def tell(
     forecasts: list[tuple[pd.Period, Forecast]] = []
     failures: dict[str, str] = {}
     not_listed: dict[str, float] = {}
-    untied: dict[str, list[str]] = {}
+    untied: dict[str, dict[pd.Period, str]] = {}
     for hierarchy, cutoffs in hierarchies(study, y, parents, units, list(of)):
         until = {one: study.last(one) for one in cutoffs}
         answer = ask(study, hierarchy.y, until, lessons.trees, seconds)
         failures = {**answer.failures, **failures}
         not_listed = {**_not_listed(hierarchy, max(cutoffs)), **not_listed}
         for parent, why in hierarchy.untied.items():
-            untied.setdefault(parent, []).extend([why] * len(cutoffs))
+            untied.setdefault(parent, {}).update(dict.fromkeys(cutoffs, why))
         for (cutoff, _), made in _by_origin(answer).items():
             ready = [calibrated(one, of[cutoff], hierarchy.y) for one in made]
             joint, broken = tied(ready, hierarchy, cutoff, study.seed)
             forecasts += [(cutoff, one) for one in joint]
             for parent, why in broken.items():
-                untied.setdefault(parent, []).append(why)
+                untied.setdefault(parent, {})[cutoff] = why
     named = {one: why for one, why in failures.items() if one in y}
     why_not = {parent: _most(whys, len(of)) for parent, whys in sorted(untied.items())}
     return Told(forecasts, named, {one: share for one, share in not_listed.items() if one not in why_not}, why_not)
@@ -101,9 +101,9 @@ def _by_origin(answer: Answer) -> dict[tuple[pd.Period, str], list[Forecast]]:
     return found
 
 
-def _most(whys: Sequence[str], cutoffs: int) -> str:
-    """One of the reasons, and at how many cutoffs there was one."""
-    return whys[-1] + (f" (at {min(len(whys), cutoffs)} of {cutoffs} cutoffs)" if cutoffs > 1 else "")
+def _most(whys: Mapping[pd.Period, str], cutoffs: int) -> str:
+    """The reason at the last cutoff that has one, and at how many there is one."""
+    return whys[max(whys)] + (f" (at {len(whys)} of {cutoffs} cutoffs)" if cutoffs > 1 else "")
 
 
 def roots(series: Sequence[str], parents: Mapping[str, str]) -> dict[str, str]:

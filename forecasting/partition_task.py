@@ -17,7 +17,7 @@ from forecasting.experiments_file import NEXT_QUARTER
 from forecasting.forecast import FORECAST_COLUMNS, KINDS, Forecast
 from forecasting.lessons import Lesson, Lessons, Study, chunks
 from forecasting.partition_scores import Sums, sums
-from forecasting.partition_sums import Told, roots, tell
+from forecasting.partition_sums import roots, tell
 from forecasting.partition_survey import as_surveyed
 from forecasting.partitions import Folder, Partition
 from forecasting.tables import all_totals, forecast_table
@@ -80,10 +80,11 @@ def forecast(task: Task, lessons: Lessons) -> Outcome:
         tied: dict[str, float] = {}
         untied: dict[str, str] = {}
         for group in chunks(part.y, task.study, len(lessons.at), roots(part.series, part.parents)):
-            rows, failed, told = _of_chunk(task, part, group, lessons)
+            rows, failed, holds, not_tied = _of_chunk(task, part, group, lessons)
             pieces.append(rows)
             failures |= failed
-            tied, untied = {**tied, **told.tied}, {**untied, **told.untied}
+            tied |= holds
+            untied |= not_tied
         table = _sorted(pieces, task.scored)
         taken = time.process_time() - began
         outcome = Outcome(
@@ -110,8 +111,11 @@ def forecast(task: Task, lessons: Lessons) -> Outcome:
 
 def _of_chunk(
     task: Task, part: Partition, group: Sequence[str], lessons: Lessons
-) -> tuple[pd.DataFrame, dict[str, str], Told]:
-    """Rows of some series from all cutoffs, why others have none, and what adds up."""
+) -> tuple[pd.DataFrame, dict[str, str], dict[str, float], dict[str, str]]:
+    """Rows of some series from all cutoffs, why others have none, what adds up and why the rest does not.
+
+    No path leaves: those of one chunk are gone before the next one's are drawn.
+    """
     study, y = task.study, part.y[list(group)]
     last = max(one.cutoff for one in lessons.at)
     y = y.reindex(pd.period_range(min(y.index[0], last), max(y.index[-1], last), freq="M"))
@@ -123,7 +127,7 @@ def _of_chunk(
     for cutoff, made in told.forecasts:
         rows.append(_rows(made, of[cutoff], y, catalogue, truth))
     table = pd.concat([one for one in rows if len(one)], ignore_index=True) if any(map(len, rows)) else pd.DataFrame()
-    return table, _without(study, y, told.failures, table, last), told
+    return table, _without(study, y, told.failures, table, last), told.tied, told.untied
 
 
 def _rows(

@@ -199,14 +199,15 @@ def _what_adds_up(sums: pd.DataFrame) -> list[str]:
     loose = sums[sums["why"] != ""]
     some = int((sums["not_listed"] > 0).sum())
     rest = f", {some:,} of them with parts that are not listed" if some else ""
-    said = f"{len(sums) - len(loose):,} of {_count(len(sums), 'parent')} add up on every path{rest}"
+    said = f"{len(sums) - len(loose):,} of {counted(len(sums), 'parent')} add up on every path{rest}"
     if not len(loose):
         return [f"{said}: {SUMS_FILE}."]
     first = loose.iloc[0]
     return [f"{said}; why others do not stands in {SUMS_FILE}, of {first['series']!r}: {first['why']}."]
 
 
-def _count(many: int, what: str) -> str:
+def counted(many: int, what: str) -> str:
+    """A number and what it counts, in the plural where there are several."""
     return f"{many:,} {what}{'s' * (many != 1)}"
 
 

@@ -313,6 +313,23 @@ def test_a_backtest_scores_tied_forecasts(tmp_path: Path) -> None:
     np.testing.assert_allclose(actual["actual"], truth)
 
 
+class Tired(Naive):
+    """A model that cannot forecast cars from the last cutoff."""
+
+    def fit(self, panel: Panel) -> Any:
+        if "cars" in panel.series and panel.cutoff == CUTOFF:
+            raise ModelError("no cars any more.")
+        return super().fit(panel)
+
+
+def test_a_sum_that_two_models_miss_from_a_cutoff_is_missing_there_once() -> None:
+    tired = (Contender("tired", Tired()), Contender("tired too", Tired()))
+    study = replace(QUICK, contenders=tired, calibrate=False)
+    lessons_ = Lessons(tuple(Lesson(CUTOFF - back) for back in (2, 1, 0)), {}, 0)
+    told = tell(study, trade(), PARENTS, {}, lessons_, None)
+    assert told.untied == {"exports": "cars has no forecast (at 1 of 3 cutoffs)"}
+
+
 @given(
     up=st.lists(st.integers(0, 30), min_size=1, max_size=30).map(
         lambda ups: {f"s{at:02d}": f"s{one % at:02d}" for at, one in enumerate(ups) if at and one % 3}

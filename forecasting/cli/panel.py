@@ -163,6 +163,7 @@ def _refuse(others: Mapping[str, Any], command: str) -> None:
 def _show(request: Request, made: Summary) -> None:
     from forecasting.cli.console import console as make_console
     from forecasting.cli.terminal import plain, table_view
+    from forecasting.partitioned import counted
 
     console = make_console()
     series, forecast_ = int(made.total("series")), int(made.total("forecast"))
@@ -174,7 +175,7 @@ def _show(request: Request, made: Summary) -> None:
 
     say(
         f"{request.data.name}: {forecast_:,} of {series:,} series forecast {spans},"
-        f" in {_count(len(made.outcomes), 'file')}"
+        f" in {counted(len(made.outcomes), 'file')}"
         + (f" ({made.already:,} were finished already)" if made.already else "")
         + f"; learned from {made.sample:,} series."
     )
@@ -193,7 +194,3 @@ def _show(request: Request, made: Summary) -> None:
         console.print(table_view("Means over all forecasts", shown.rename(columns={"crps_scaled": "crps"})))
     say(f"Source: {request.data.name}, as given.")
     print(f"Written: {request.out.url}", file=sys.stderr)
-
-
-def _count(many: int, what: str) -> str:
-    return f"{many:,} {what}{'s' * (many != 1)}"
